@@ -1,0 +1,383 @@
+"""
+AMI headers to frozen records: the only reader of Asterisk's header names.
+
+Two generations of Asterisk spell the same facts differently. Asterisk 12 and later say
+DialBegin and DialEnd and give every channel in full; Asterisk 1.8 to 11 say Dial with a
+SubEvent and know no Linkedid. The correlator sees one vocabulary, this one. What an
+event does not tell is an empty string or None, and Asterisk's ``<unknown>`` ends here.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+
+import attrs
+
+Headers = Mapping[str, str]
+
+
+class ChannelState(enum.IntEnum):
+    """
+    AST_STATE_* of Asterisk's channel.h.
+    """
+
+    DOWN = 0
+    RESERVED = 1
+    OFFHOOK = 2
+    DIALING = 3
+    RING = 4
+    RINGING = 5
+    UP = 6
+    BUSY = 7
+    DIALING_OFFHOOK = 8
+    PRERING = 9
+
+
+class DialStatus(enum.StrEnum):
+    """
+    How one dial ended; the words of the dialplan's DIALSTATUS that a bridge needs.
+    """
+
+    ANSWER = "ANSWER"
+    BUSY = "BUSY"
+    CANCEL = "CANCEL"
+    CHANUNAVAIL = "CHANUNAVAIL"
+    CONGESTION = "CONGESTION"
+    NOANSWER = "NOANSWER"
+
+
+@attrs.frozen
+class ChannelSnapshot:
+    """
+    What one event says of one channel.
+    """
+
+    name: str
+    uniqueid: str
+    #: None where this Asterisk does not know linked ids (before 12).
+    linkedid: str | None = None
+    state: ChannelState | None = None
+    exten: str = ""
+    context: str = ""
+    caller_id_num: str = ""
+    caller_id_name: str = ""
+    connected_line_num: str = ""
+    connected_line_name: str = ""
+
+
+@attrs.frozen
+class Newchannel:
+    """
+    A channel was made.
+    """
+
+    channel: ChannelSnapshot
+    #: An Asterisk that tells of dials in the old way, or not at all (queues).
+    legacy: bool = False
+
+
+@attrs.frozen
+class Newstate:
+    """
+    A channel's state changed.
+    """
+
+    channel: ChannelSnapshot
+
+
+@attrs.frozen
+class DialBegin:
+    """
+    *destination* is being called by *source*; None means that no channel was named.
+    """
+
+    source: ChannelSnapshot | None
+    destination: ChannelSnapshot
+
+
+@attrs.frozen
+class DialEnd:
+    """
+    The dial of one destination ended, or (legacy, no destination) all dials of a source.
+    """
+
+    source_uniqueid: str
+    destination_uniqueid: str
+    status: DialStatus | None
+
+
+@attrs.frozen
+class Hangup:
+    """
+    A channel is gone.
+    """
+
+    channel: ChannelSnapshot
+    cause: int | None
+    cause_text: str
+
+
+@attrs.frozen
+class LocalBridge:
+    """
+    Two halves of one Local channel were joined.
+    """
+
+    one_uniqueid: str
+    two_uniqueid: str
+
+
+@attrs.frozen
+class Pickup:
+    """
+    The channel *picker* answered in place of the ringing channel *target*.
+
+    Before Asterisk 12 only the names are told.
+    """
+
+    picker_name: str
+    picker_uniqueid: str
+    target_name: str
+    target_uniqueid: str
+
+
+@attrs.frozen
+class OriginateResponse:
+    """
+    How an asynchronous Originate ended: what the channel does now, if it was answered.
+    """
+
+    uniqueid: str
+    success: bool
+    application: str
+    exten: str
+    caller_id_num: str
+    caller_id_name: str
+
+
+@attrs.frozen
+class Rename:
+    """
+    The channel with *uniqueid* has another name: half of a masquerade (before Asterisk 12).
+    """
+
+    uniqueid: str
+    name: str
+
+
+@attrs.frozen
+class QueueCallerJoin:
+    """
+    A channel waits in a queue.
+    """
+
+    uniqueid: str
+
+
+@attrs.frozen
+class FullyBooted:
+    """
+    Asterisk is ready; *uptime* is in seconds, None where it is not told.
+    """
+
+    uptime: int | None
+
+
+AmiEvent = (
+    Newchannel
+    | Newstate
+    | DialBegin
+    | DialEnd
+    | Hangup
+    | LocalBridge
+    | Pickup
+    | OriginateResponse
+    | Rename
+    | QueueCallerJoin
+    | FullyBooted
+)
+
+#: How Asterisk writes a caller id that it does not know.
+UNKNOWN = "<unknown>"
+STATES = {str(state.value): state for state in ChannelState}
+STATUSES = {status.value: status for status in DialStatus}
+
+
+class _Missing(Exception):  # noqa: N818 - an inner signal, not an error anybody sees
+    """
+    A header without which the event means nothing is not there.
+    """
+
+
+def read_ami_event(headers: Headers) -> AmiEvent | None:
+    """
+    Read *headers* into a record; None if the event is not one of those that matter.
+
+    Raises ValueError, naming the header, if an event that matters lacks what it is about.
+    """
+    reader = _READERS.get(headers.get("Event", ""))
+    if reader is None:
+        return None
+    try:
+        return reader(headers)
+    except _Missing as missing:
+        name = headers["Event"]
+        raise ValueError(f"event {name} without a header {missing.args[0]}") from None
+
+
+def read_channel_row(headers: Headers) -> ChannelSnapshot:
+    """
+    Read one row of the list that CoreShowChannels (or Status) gives.
+
+    Raises ValueError if the row does not name its channel.
+    """
+    try:
+        return _channel(headers)
+    except _Missing as missing:
+        raise ValueError(f"channel row without a header {missing.args[0]}") from None
+
+
+def _text(headers: Headers, header: str) -> str:
+    value = headers.get(header, "")
+    return "" if value == UNKNOWN else value
+
+
+def _needed(headers: Headers, *spellings: str) -> str:
+    for spelling in spellings:
+        if value := headers.get(spelling):
+            return value
+    raise _Missing(spellings[0])
+
+
+def _number(headers: Headers, header: str) -> int | None:
+    value = headers.get(header, "")
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _channel(headers: Headers, prefix: str = "") -> ChannelSnapshot:
+    get = headers.get
+    try:
+        name = headers[prefix + "Channel"]
+        uniqueid = headers[prefix + "Uniqueid"]
+    except KeyError as error:
+        raise _Missing(error.args[0]) from None
+    num, called = get(prefix + "CallerIDNum", ""), get(prefix + "CallerIDName", "")
+    connected = get(prefix + "ConnectedLineNum", "")
+    connected_name = get(prefix + "ConnectedLineName", "")
+    return ChannelSnapshot(
+        name,
+        uniqueid,
+        get(prefix + "Linkedid"),
+        STATES.get(get(prefix + "ChannelState", "")),
+        get(prefix + "Exten", ""),
+        get(prefix + "Context", ""),
+        "" if num == UNKNOWN else num,
+        "" if called == UNKNOWN else called,
+        "" if connected == UNKNOWN else connected,
+        "" if connected_name == UNKNOWN else connected_name,
+    )
+
+
+def _newchannel(headers: Headers) -> Newchannel:
+    # Priority came to Newchannel with Asterisk 12, Linkedid a little later.
+    legacy = "Linkedid" not in headers and "Priority" not in headers
+    return Newchannel(_channel(headers), legacy)
+
+
+def _newstate(headers: Headers) -> Newstate:
+    return Newstate(_channel(headers))
+
+
+def _dial_begin(headers: Headers) -> DialBegin:
+    source = _channel(headers) if headers.get("Uniqueid") else None
+    return DialBegin(source, _channel(headers, "Dest"))
+
+
+def _dial_end(headers: Headers) -> DialEnd:
+    return DialEnd(
+        headers.get("Uniqueid", ""),
+        _needed(headers, "DestUniqueid"),
+        STATUSES.get(headers.get("DialStatus", "")),
+    )
+
+
+def _legacy_dial(headers: Headers) -> DialBegin | DialEnd:
+    """
+    Read Dial of Asterisk 1.8 to 11: its End names the source alone and comes after the talk.
+    """
+    uniqueid = _needed(headers, "UniqueID", "SrcUniqueID", "Uniqueid")
+    if headers.get("SubEvent", "Begin") == "End":
+        return DialEnd(uniqueid, "", STATUSES.get(headers.get("DialStatus", "")))
+    source = ChannelSnapshot(
+        name=_needed(headers, "Channel", "Source"),
+        uniqueid=uniqueid,
+        caller_id_num=_text(headers, "CallerIDNum"),
+        caller_id_name=_text(headers, "CallerIDName"),
+    )
+    destination = ChannelSnapshot(
+        name=_needed(headers, "Destination"),
+        uniqueid=_needed(headers, "DestUniqueID", "DestUniqueid"),
+    )
+    return DialBegin(source, destination)
+
+
+def _hangup(headers: Headers) -> Hangup:
+    return Hangup(_channel(headers), _number(headers, "Cause"), headers.get("Cause-txt", ""))
+
+
+def _local_bridge(headers: Headers) -> LocalBridge:
+    return LocalBridge(
+        _needed(headers, "LocalOneUniqueid", "Uniqueid1"),
+        _needed(headers, "LocalTwoUniqueid", "Uniqueid2"),
+    )
+
+
+def _pickup(headers: Headers) -> Pickup:
+    return Pickup(
+        _needed(headers, "Channel"),
+        headers.get("Uniqueid", ""),
+        _needed(headers, "TargetChannel"),
+        headers.get("TargetUniqueid", ""),
+    )
+
+
+def _originate_response(headers: Headers) -> OriginateResponse:
+    return OriginateResponse(
+        _text(headers, "Uniqueid"),
+        headers.get("Response") == "Success",
+        headers.get("Application", ""),
+        headers.get("Exten", ""),
+        _text(headers, "CallerIDNum"),
+        _text(headers, "CallerIDName"),
+    )
+
+
+def _rename(headers: Headers) -> Rename:
+    return Rename(_needed(headers, "Uniqueid"), _needed(headers, "Newname"))
+
+
+def _queue_caller_join(headers: Headers) -> QueueCallerJoin:
+    return QueueCallerJoin(_needed(headers, "Uniqueid"))
+
+
+def _fully_booted(headers: Headers) -> FullyBooted:
+    return FullyBooted(_number(headers, "Uptime"))
+
+
+_READERS: dict[str, Callable[[Headers], AmiEvent]] = {
+    "Newchannel": _newchannel,
+    "Newstate": _newstate,
+    "DialBegin": _dial_begin,
+    "DialEnd": _dial_end,
+    "Dial": _legacy_dial,
+    "Hangup": _hangup,
+    "LocalBridge": _local_bridge,
+    "Pickup": _pickup,
+    "OriginateResponse": _originate_response,
+    "Rename": _rename,
+    "QueueCallerJoin": _queue_caller_join,
+    "Join": _queue_caller_join,
+    "FullyBooted": _fully_booted,
+}
+
+#: Names of the events that matter, as they stand on the wire: all others need not be parsed.
+NAMES_THAT_MATTER = frozenset(name.encode() for name in _READERS)

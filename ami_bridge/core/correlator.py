@@ -1,0 +1,380 @@
+"""
+AMI events in, call events out: the heart of the bridge.
+
+The correlator follows channels and dials, and from them the legs: which extension takes
+part in which call. It neither waits nor asks for the time: `feed` gets the time of each
+event, and `next_deadline` says when `tick` is due. What it cannot make sense of it
+returns as an `Anomaly`; it does not raise on anything that a PBX may send.
+
+docs/call-model.md is the contract; comments name its sections.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from . import ami_events as ami
+from .ami_events import AmiEvent, ChannelState, DialStatus
+from .call_events import CallEvent
+from .channels import Channel, Channels, Origination
+from .extensions import PartyKind
+from .legs import Leg, LegState
+from .telling import Anomaly, Cause, CorrelatorSettings, Presented, Teller, dialled_number
+from .tracing import find_party, trace
+
+__all__ = ["Anomaly", "Correlator", "CorrelatorSettings"]
+
+#: Dialplan applications that call somebody, or may: an Originate that runs one of them
+#: has not yet shown that it only plays something to the extension.
+_MAY_DIAL = frozenset(
+    {"dial", "retrydial", "queue", "followme", "page", "macro", "gosub", "agi", "eagi"}
+    | {"stasis", "goto", "originate", "exec"}
+)
+
+#: How long a Dial-Out waits for the Pickup that its channel's answer looks like, in seconds.
+#: Asterisk says both within a millisecond.
+PICKUP_PATIENCE = 1.0
+
+
+class Correlator:
+    """
+    The calls of one PBX.
+    """
+
+    def __init__(self, settings: CorrelatorSettings | None = None) -> None:
+        settings = settings or CorrelatorSettings()
+        self._channels = Channels(settings.who_is_who)
+        self._teller = Teller(settings, self._channels)
+        #: Channels whose Dial-Out waits for a Pickup, and until when.
+        self._maybe_picking_up: dict[Channel, float | None] = {}
+        self._uptime: int | None = None
+        self._now: float | None = None
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            ami.Newchannel: self._newchannel,
+            ami.Newstate: self._newstate,
+            ami.DialBegin: self._dial_begin,
+            ami.DialEnd: self._dial_end,
+            ami.Hangup: self._hangup,
+            ami.LocalBridge: self._local_bridge,
+            ami.Pickup: self._pickup,
+            ami.OriginateResponse: self._originate_response,
+            ami.Rename: self._rename,
+            ami.QueueCallerJoin: self._queue_caller_join,
+            ami.FullyBooted: self._fully_booted,
+        }
+
+    # -- the face ------------------------------------------------------------------
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """
+        Give the Uniqueids of the channels that are followed now.
+        """
+        return frozenset(channel.uniqueid for channel in self._channels)
+
+    @property
+    def open_legs(self) -> list[Leg]:
+        """
+        Give the legs that have had their Dial event and not their Hangup.
+        """
+        legs = {
+            id(leg): leg
+            for channel in self._channels
+            for leg in (channel.in_leg, channel.out_leg)
+            if leg is not None and leg.state in (LegState.CALLING, LegState.ANSWERED)
+        }
+        return list(legs.values())
+
+    def apply(self, settings: CorrelatorSettings) -> None:
+        """
+        Use other rules from now on; channels that live keep who they are.
+        """
+        self._teller.settings = settings
+        self._channels.who_is_who = settings.who_is_who
+
+    def feed(self, ami_event: AmiEvent, now: float | None) -> list[CallEvent | Anomaly]:
+        """
+        Take the next AMI event, which came at *now* (seconds since the epoch, or None).
+
+        Return what follows from it, in the order in which it happened.
+        """
+        said = self._begin(now)
+        if self._maybe_picking_up:
+            self._stop_waiting()
+        self._handlers[type(ami_event)](ami_event)
+        return said
+
+    def next_deadline(self) -> float | None:
+        """
+        Say when `tick` is due, if it is.
+        """
+        deadlines = [due for due in self._maybe_picking_up.values() if due is not None]
+        return min(deadlines, default=None)
+
+    def tick(self, now: float | None) -> list[CallEvent | Anomaly]:
+        """
+        Do what was waiting for its time.
+        """
+        said = self._begin(now)
+        self._stop_waiting()
+        return said
+
+    def resynchronise(
+        self, living: Collection[str], known_before: Iterable[str], now: float | None
+    ) -> list[CallEvent | Anomaly]:
+        """
+        End what is gone: channels of *known_before* that are not among the *living*.
+
+        *living* are the Uniqueids that Asterisk lists; *known_before* those that were
+        followed when it was asked, so that a channel made meanwhile is left alone.
+        """
+        said = self._begin(now)
+        for uniqueid in known_before:
+            channel = self._channels.get(uniqueid)
+            if channel is not None and uniqueid not in living:
+                self._teller.wonder("channel whose Hangup was not seen", uniqueid)
+                self._gone(channel, Cause())
+        return said
+
+    def _begin(self, now: float | None) -> list[CallEvent | Anomaly]:
+        self._now = now
+        return self._teller.begin(now)
+
+    # -- AMI events ----------------------------------------------------------------
+
+    def _newchannel(self, event: ami.Newchannel) -> None:
+        snapshot = event.channel
+        if snapshot.uniqueid in self._channels or self._channels.is_gone(snapshot.uniqueid):
+            return self._teller.wonder("repeated Newchannel", snapshot.uniqueid)
+        channel = self._channels.add(snapshot, seen_from_birth=True)
+        channel.legacy = event.legacy
+        if snapshot.state is ChannelState.RING:
+            self._calls_the_pbx(channel)
+        return None
+
+    def _newstate(self, event: ami.Newstate) -> None:
+        snapshot = event.channel
+        channel = self._channels.follow(snapshot)
+        if channel is None:
+            return self._teller.wonder("Newstate of a channel that is gone", snapshot.uniqueid)
+        self._is_no_pickup(channel)
+        if snapshot.state is ChannelState.RING:
+            channel.exten = snapshot.exten or channel.exten
+            self._calls_the_pbx(channel)
+        elif snapshot.state is ChannelState.UP:
+            self._comes_up(channel)
+        elif snapshot.state is ChannelState.RINGING and channel.legacy and not channel.dialled:
+            self._rings_undialled(channel)
+        return None
+
+    def _dial_begin(self, event: ami.DialBegin) -> None:
+        channel = self._channels.follow(event.destination)
+        if channel is None or channel.dialled:
+            return self._teller.wonder("repeated or late DialBegin", event.destination.uniqueid)
+        channel.dialled = True
+        presented = Presented(channel.connected_line_num, channel.connected_line_name)
+        if event.source is not None:
+            source = self._channels.follow(event.source)
+            if source is not None:
+                self._is_no_pickup(source)
+                source.dials = True
+                if source.legacy:
+                    self._adopt_originated(source)
+            channel.dialled_by = source
+            presented = Presented(
+                event.source.caller_id_num, event.source.caller_id_name, event.source.exten
+            )
+        elif channel.linkedid in (None, channel.uniqueid):
+            channel.origination = Origination(channel)
+        self._reaches(channel, presented)
+        return None
+
+    def _dial_end(self, event: ami.DialEnd) -> None:
+        channel = self._channels.get(event.destination_uniqueid)
+        if channel is None:
+            source = self._channels.get(event.source_uniqueid)
+            if source is not None and source.out_leg is not None and event.status is not None:
+                source.out_leg.dial_status = event.status
+            return
+        if channel.dial_status is None:
+            channel.dial_status = event.status
+        if event.status is DialStatus.ANSWER:
+            self._answers(channel)
+        elif channel.dialled_for is not None and event.status is not None:
+            channel.dialled_for.dial_status = event.status
+
+    def _hangup(self, event: ami.Hangup) -> None:
+        channel = self._channels.get(event.channel.uniqueid)
+        if channel is None:
+            return self._teller.wonder("Hangup of an unknown channel", event.channel.uniqueid)
+        return self._gone(channel, Cause(event.cause, event.cause_text))
+
+    def _local_bridge(self, event: ami.LocalBridge) -> None:
+        one = self._channels.get(event.one_uniqueid)
+        two = self._channels.get(event.two_uniqueid)
+        if one is not None and two is not None:
+            one.other_half, two.other_half = two, one
+
+    def _pickup(self, event: ami.Pickup) -> None:
+        """
+        Say who picked up whose call (section 5, Pickup).
+        """
+        picker = self._channels.get(event.picker_uniqueid, event.picker_name)
+        target = self._channels.get(event.target_uniqueid, event.target_name)
+        if picker is None or target is None:
+            return self._teller.wonder("Pickup of an unknown channel", event.picker_uniqueid)
+        self._maybe_picking_up.pop(picker, None)
+        if picker.out_leg is not None and picker.out_leg.state is LegState.PENDING:
+            picker.out_leg = None
+        picker.dialled = True
+        picker.dialled_by = target.dialled_by
+        picker.dialled_for = target.dialled_for
+        if picker.is_extension:
+            self._teller.picks_up(picker, target)
+        self._answers(picker)
+        return None
+
+    def _originate_response(self, event: ami.OriginateResponse) -> None:
+        channel = self._channels.get(event.uniqueid)
+        if channel is None or channel.origination is None or not event.success:
+            return
+        origination = channel.origination
+        origination.exten = dialled_number(event.exten)
+        origination.caller_id_num = event.caller_id_num
+        origination.caller_id_name = event.caller_id_name
+        application = event.application.lower()
+        origination.plays = bool(application) and application not in _MAY_DIAL
+        for leg in origination.legs:
+            if origination.plays and leg.picked_up:
+                self._teller.receives(leg)
+
+    def _rename(self, event: ami.Rename) -> None:
+        self._channels.rename(event.uniqueid, event.name)
+
+    def _queue_caller_join(self, event: ami.QueueCallerJoin) -> None:
+        if channel := self._channels.get(event.uniqueid):
+            channel.queued = True
+
+    def _fully_booted(self, event: ami.FullyBooted) -> None:
+        """
+        Notice a PBX that started anew: what was up before it booted is gone (section 6).
+
+        Two signs must agree, an uptime that went back and a channel older than the boot,
+        so that a clock that differs from the PBX's ends no call; what is missed here is
+        found by the list of channels.
+        """
+        before, self._uptime = self._uptime, event.uptime
+        if event.uptime is None or before is None or event.uptime >= before or self._now is None:
+            return
+        booted = self._now - event.uptime
+        for channel in self._channels:
+            if channel.made_at is not None and channel.made_at < booted:
+                self._gone(channel, Cause())
+
+    # -- channels ------------------------------------------------------------------
+
+    def _calls_the_pbx(self, channel: Channel) -> None:
+        """
+        Note that *channel* reached Ring: it dialled a number (section 5, Inbound).
+        """
+        if channel.dialled or channel.inbound or not channel.seen_from_birth:
+            return
+        channel.called_number = dialled_number(channel.exten)
+        if channel.is_local:
+            return
+        channel.inbound = True
+        if channel.party.kind is PartyKind.OUTSIDE:
+            channel.entrance.did = channel.entrance.did or channel.called_number
+        elif channel.is_extension:
+            self._teller.calls_the_pbx(channel)
+
+    def _comes_up(self, channel: Channel) -> None:
+        if channel.up:
+            return
+        channel.up = True
+        leg = channel.out_leg
+        if leg is not None and leg.origination is None:
+            silent = leg.state is LegState.PENDING and not leg.feature
+            if silent and channel.connected_line_num and not channel.dials:
+                # Nobody was dialled, yet somebody is at the other end: this looks like
+                # a call being picked up. Witness: fixtures/asterisk22/pickup-directed.
+                due = None if self._now is None else self._now + PICKUP_PATIENCE
+                self._maybe_picking_up[channel] = due
+                return
+            self._teller.comes_up(leg, channel)
+        self._answers(channel)
+
+    def _stop_waiting(self) -> None:
+        for channel, due in list(self._maybe_picking_up.items()):
+            if due is not None and self._now is not None and self._now >= due:
+                self._is_no_pickup(channel)
+
+    def _is_no_pickup(self, channel: Channel) -> None:
+        if channel in self._maybe_picking_up:
+            del self._maybe_picking_up[channel]
+            if channel.out_leg is not None:
+                self._teller.comes_up(channel.out_leg, channel)
+
+    def _reaches(self, channel: Channel, presented: Presented) -> None:
+        behind = trace(self._channels, channel, presented.number)
+        channel.dialled_for = behind.leg
+        if not channel.is_local:
+            self._teller.reaches(channel, behind, presented)
+
+    def _answers(self, channel: Channel) -> None:
+        """
+        Tell the legs that *channel* was answered: its own, and the one it was dialled for.
+        """
+        if channel.in_leg is not None:
+            self._teller.is_answered(channel.in_leg)
+        elif channel.out_leg is not None and channel.out_leg.origination is not None:
+            channel.out_leg.picked_up = True
+            if channel.out_leg.origination.plays:
+                self._teller.receives(channel.out_leg)
+        if channel.answer_told or not channel.dialled:
+            return
+        channel.answer_told = True
+        source = channel.dialled_by
+        while source is not None and source.is_local and not channel.is_local:
+            source.reached = channel
+            source = source.other_half.dialled_by if source.other_half else None
+        if source is not None:
+            source.queued = False
+        if channel.dialled_for is not None:
+            self._teller.dial_answered(channel.dialled_for, channel)
+
+    def _gone(self, channel: Channel, cause: Cause) -> None:
+        self._is_no_pickup(channel)
+        self._channels.remove(channel)
+        self._teller.loses(channel, cause)
+
+    # -- what Asterisk before 12 does not tell ---------------------------------------
+
+    def _rings_undialled(self, channel: Channel) -> None:
+        """
+        Make sense of a phone that rings though nobody was seen to dial it (section 5, Legacy).
+
+        Before Asterisk 12 neither a queue nor an Originate tells of its dials. A queue's
+        member shows its caller's number as connected line.
+        """
+        if channel.is_local:
+            return
+        caller = find_party(self._channels, channel, channel.connected_line_num)
+        channel.dialled = True
+        channel.dialled_by = caller
+        presented = Presented(channel.connected_line_num, channel.connected_line_name)
+        if caller is None:
+            channel.origination = Origination(channel)
+        else:
+            presented = Presented(caller.caller_id_num, caller.caller_id_name)
+        self._reaches(channel, presented)
+
+    def _adopt_originated(self, source: Channel) -> None:
+        """
+        Recognise, by its dialling, a channel that an Originate made.
+        """
+        unexplained = not source.inbound and not source.dialled and source.seen_from_birth
+        if unexplained and not source.is_local and source.origination is None:
+            source.dialled = True
+            source.origination = Origination(source)
+            if source.is_extension:
+                self._teller.rings_for_originate(source, source.origination)

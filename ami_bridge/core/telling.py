@@ -1,0 +1,330 @@
+"""
+What is said of the legs: opening them, giving them their values, ending them.
+
+`correlator` follows channels and dials and comes here when something happened that a
+subscriber may have to hear. docs/call-model.md is the contract; comments name its sections.
+"""
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from .call_events import CallEvent, CallFlow
+from .channels import Channel, Channels, Origination
+from .extensions import PartyKind, WhoIsWho
+from .legs import Leg, LegState, Step
+from .tracing import Behind, trace
+
+
+@attrs.frozen
+class Anomaly:
+    """
+    Something that the correlator did not expect, and lived with.
+    """
+
+    kind: str
+    uniqueid: str = ""
+
+
+@attrs.frozen
+class CorrelatorSettings:
+    """
+    What the rules say about calls on one PBX.
+    """
+
+    who_is_who: WhoIsWho = attrs.field(factory=WhoIsWho)
+    #: The whole of a dialled number that is a feature code, not a call.
+    feature_codes: tuple[re.Pattern[str], ...] = (re.compile(r"[*#].*"),)
+    #: Extension in extended form to the public number at which it is reached.
+    public_numbers: Mapping[str, str] = attrs.field(factory=dict)
+    #: Caller numbers that stand for a withheld one.
+    anonymous_numbers: frozenset[str] = frozenset()
+    #: Treat the phone that an Originate rings as one that is called.
+    originate_is_dial_in: bool = False
+    #: Name of the PBX, where several share receivers: before each CallID, and in identities.
+    pbx: str = ""
+
+
+@attrs.frozen
+class Presented:
+    """
+    What a dial shows: the caller id, and where the dialling channel is in the dialplan.
+    """
+
+    number: str
+    name: str
+    exten: str = ""
+
+
+@attrs.frozen
+class Cause:
+    """
+    Why a channel hung up: the Q.850 cause and Asterisk's text, as far as they were told.
+    """
+
+    code: int | None = None
+    text: str = ""
+
+
+def dialled_number(exten: str) -> str:
+    """
+    Give the number that *exten* is; Asterisk's special extensions (``s``, ``h``) are none.
+    """
+    return exten if len(exten) > 1 or exten.isdigit() else ""
+
+
+class Teller:
+    """
+    The legs of one PBX, and what there is to say of them.
+    """
+
+    def __init__(self, settings: CorrelatorSettings, channels: Channels) -> None:
+        self.settings = settings
+        self._channels = channels
+        #: Open IN legs by extension.
+        self._in_legs: dict[str, list[Leg]] = {}
+        self._now: float | None = None
+        self._said: list[CallEvent | Anomaly] = []
+
+    def begin(self, now: float | None) -> list[CallEvent | Anomaly]:
+        """
+        Begin to collect what is said at *now*; the list returned fills as things happen.
+        """
+        self._said, self._now = [], now
+        return self._said
+
+    def wonder(self, kind: str, uniqueid: str) -> None:
+        """
+        Report something unexpected about the channel *uniqueid*.
+        """
+        self._said.append(Anomaly(kind, uniqueid))
+
+    # -- calls made ----------------------------------------------------------------
+
+    def calls_the_pbx(self, channel: Channel) -> None:
+        """
+        Open the OUT leg of an extension that dialled a number; nothing is said yet.
+        """
+        leg = self._open(channel, CallFlow.OUT, channel)
+        leg.called_number = channel.called_number
+        codes = self.settings.feature_codes
+        leg.feature = any(code.fullmatch(channel.called_number) for code in codes)
+        channel.out_leg = leg
+
+    def dials_out(
+        self, leg: Leg, caller: Channel | None, dialled: Channel | None = None, exten: str = ""
+    ) -> None:
+        """
+        Say that *leg*'s extension makes a call, if that was not said.
+
+        *dialled* is the first real channel that the call reached, None if there is none;
+        *exten* is where the call is in the dialplan.
+        """
+        if leg.state is not LegState.PENDING or caller is None:
+            return
+        if leg.origination is None:
+            leg.caller_id_num = self._number(caller.caller_id_num)
+            leg.caller_id_name = caller.caller_id_name
+        else:
+            # The phone that clicked shows the other party's number (section 5, Click-to-call).
+            leg.caller_id_num = caller.own_caller_id_num or leg.extension
+            leg.caller_id_name = caller.own_caller_id_name
+            leg.called_number = leg.origination.exten or dialled_number(exten)
+        leg.caller_extension = leg.extension
+        if dialled is not None and dialled.is_extension:
+            leg.called_extension = dialled.party.extension
+        leg.called_did = self._did(caller, None, leg.called_extension)
+        self._take(leg, Step.DIAL)
+
+    def comes_up(self, leg: Leg, channel: Channel) -> None:
+        """
+        Say that the call that *channel* makes was answered; a feature code's only if it dialled.
+        """
+        if not leg.feature:
+            self.dials_out(leg, channel)
+        self._take(leg, Step.ANSWER)
+
+    # -- calls received ------------------------------------------------------------
+
+    def reaches(self, channel: Channel, behind: Behind, presented: Presented) -> None:
+        """
+        Say that a dial made *channel*: an extension's phone rings, or the outside is called.
+        """
+        if behind.ringing is not None and not self.settings.originate_is_dial_in:
+            if channel.is_extension:
+                self.rings_for_originate(channel, behind.ringing)
+            return
+        leg, caller = behind.leg, behind.caller
+        if leg is not None:
+            self.dials_out(leg, caller, channel, presented.exten)
+            if leg.feature and caller is not None and caller.up:
+                # The feature's dialplan had answered before it dialled.
+                self._take(leg, Step.ANSWER)
+        if channel.is_extension:
+            self._join_or_open(channel, self._call_received(channel, behind, presented))
+
+    def _call_received(self, channel: Channel, behind: Behind, presented: Presented) -> Leg:
+        caller, number, name = behind.caller, presented.number, presented.name
+        leg = self._open(channel, CallFlow.IN, caller or channel.dialled_by)
+        if behind.through_local and not number and caller is not None:
+            number, name = caller.caller_id_num, caller.caller_id_name
+        leg.caller_id_num, leg.caller_id_name = self._number(number), name
+        leg.called_extension = channel.party.extension
+        leg.called_number = (
+            (caller.called_number if caller is not None else "")
+            or (behind.leg.called_number if behind.leg is not None else "")
+            or dialled_number(behind.feature_number)
+            or dialled_number(presented.exten)
+        )
+        leg.caller_extension = caller.party.extension if caller is not None else ""
+        leg.called_did = self._did(channel, caller, leg.extension)
+        return leg
+
+    def _join_or_open(self, channel: Channel, new: Leg) -> None:
+        """
+        Add *channel* to the leg that the same caller has ringing here, or begin *new*.
+        """
+        for leg in self._in_legs.get(new.extension, ()):
+            same_caller = leg.caller is new.caller and leg.caller is not None
+            if same_caller and any(phone.ringing for phone in leg.channels):
+                new = leg
+                break
+        else:
+            self._in_legs.setdefault(new.extension, []).append(new)
+        new.channels.append(channel)
+        channel.in_leg = new
+        self._take(new, Step.DIAL)
+
+    def picks_up(self, picker: Channel, target: Channel) -> None:
+        """
+        Say that the extension of *picker* receives the call that rings at *target*.
+        """
+        rung = target.in_leg
+        if rung is None:
+            presented = Presented(target.connected_line_num, target.connected_line_name)
+            behind = trace(self._channels, target, presented.number)
+            rung = self._call_received(target, behind, presented)
+        leg = attrs.evolve(
+            rung,
+            extension=picker.party.extension,
+            called_extension=picker.party.extension,
+            uniqueid=picker.uniqueid,
+            state=LegState.PENDING,
+            channels=[],
+        )
+        self._join_or_open(picker, leg)
+
+    def is_answered(self, leg: Leg) -> None:
+        """
+        Say that an extension answered a call it received.
+        """
+        self._take(leg, Step.ANSWER)
+
+    def dial_answered(self, leg: Leg, channel: Channel) -> None:
+        """
+        Note that *channel* answered what was dialled for the OUT *leg*.
+        """
+        if not channel.is_local:
+            if channel.is_extension and not leg.called_extension_decided:
+                leg.called_extension = channel.party.extension
+            leg.called_extension_decided = True
+        if leg.origination is not None and channel.out_leg is not leg:
+            self.dials_out(leg, leg.channels[0] if leg.channels else None)
+            self._take(leg, Step.ANSWER)
+
+    # -- calls that Asterisk was asked to make ---------------------------------------
+
+    def rings_for_originate(self, channel: Channel, origination: Origination) -> None:
+        """
+        Follow the phone that an Originate rings; nothing is said yet (section 5, Click-to-call).
+        """
+        for leg in origination.legs:
+            if leg.extension == channel.party.extension and leg.channels:
+                leg.channels.append(channel)
+                break
+        else:
+            leg = self._open(channel, CallFlow.OUT, channel)
+            leg.origination = origination
+            origination.legs.append(leg)
+        channel.out_leg = leg
+
+    def receives(self, leg: Leg) -> None:
+        """
+        Turn an originated leg into a call received: its phone was answered, nobody dialled.
+        """
+        if leg.state is not LegState.PENDING or leg.origination is None:
+            return
+        leg.flow = CallFlow.IN
+        leg.caller_id_num = self._number(leg.origination.caller_id_num)
+        leg.caller_id_name = leg.origination.caller_id_name
+        leg.called_extension = leg.extension
+        leg.called_did = self.settings.public_numbers.get(leg.extension, "")
+        self._take(leg, Step.DIAL)
+        self._take(leg, Step.ANSWER)
+
+    # -- ends ------------------------------------------------------------------------
+
+    def loses(self, channel: Channel, cause: Cause) -> None:
+        """
+        Take *channel* out of its legs; a leg that has no other channel is over.
+        """
+        if channel.dialled_for is not None:
+            channel.dialled_for.dial_cause = cause.code
+        for leg in (channel.in_leg, channel.out_leg):
+            if leg is None:
+                continue
+            leg.channels.remove(channel)
+            if leg is channel.in_leg and channel.dial_status is not None:
+                leg.dial_status = channel.dial_status
+            if not leg.channels:
+                self._end(leg, channel, cause)
+
+    def _end(self, leg: Leg, channel: Channel, cause: Cause) -> None:
+        if leg.state is LegState.PENDING:
+            if leg.origination is not None:
+                if leg.picked_up:
+                    self.receives(leg)
+            elif not leg.feature:
+                self.dials_out(leg, channel)
+        self._take(leg, Step.END, cause)
+        in_legs = self._in_legs.get(leg.extension, [])
+        if leg in in_legs:
+            in_legs.remove(leg)
+            if not in_legs:
+                del self._in_legs[leg.extension]
+
+    # -- values ------------------------------------------------------------------------
+
+    def _open(self, channel: Channel, flow: CallFlow, caller: Channel | None) -> Leg:
+        linkedid = channel.linkedid or channel.first_of_call().uniqueid
+        pbx = self.settings.pbx
+        leg = Leg(
+            extension=channel.party.extension,
+            flow=flow,
+            call_id=f"{pbx}-{linkedid}" if pbx else linkedid,
+            uniqueid=channel.uniqueid,
+            pbx=pbx,
+            caller=caller,
+        )
+        if flow is CallFlow.OUT:
+            leg.channels.append(channel)
+        return leg
+
+    def _number(self, number: str) -> str:
+        return "" if number in self.settings.anonymous_numbers else number
+
+    def _did(self, channel: Channel, caller: Channel | None, extension: str) -> str:
+        """
+        Give the public number that was called (section 2, CalledDID).
+        """
+        did = ""
+        if caller is not None and caller.inbound and caller.party.kind is PartyKind.OUTSIDE:
+            did = caller.called_number
+        return did or channel.entrance.did or self.settings.public_numbers.get(extension, "")
+
+    def _take(self, leg: Leg, step: Step, cause: Cause | None = None) -> None:
+        cause = cause or Cause()
+        call_event = leg.take(step, self._now, cause.code, cause.text)
+        if call_event is not None:
+            self._said.append(call_event)

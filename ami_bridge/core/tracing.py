@@ -1,0 +1,126 @@
+"""
+Who is behind a dial: the walk from a dialled channel back to the first real caller.
+
+A dial may pass through any number of Local channels: what ``Local/x;2`` dials was dialled
+for whoever dialled ``Local/x;1``. The walk ends at a real channel, at a call that
+Asterisk was asked to make, or at a pair of Local halves that a feature made for a party
+of a call that is already up (the consultation of an attended transfer by DTMF).
+"""
+
+import attrs
+
+from .channels import Channel, Channels, Origination
+from .extensions import PartyKind
+from .legs import Leg
+
+
+@attrs.frozen
+class Behind:
+    """
+    Who has a channel dialled.
+    """
+
+    #: The first real channel; None if it is gone, unknown or still to be called.
+    caller: Channel | None = None
+    #: The OUT leg that the dial belongs to, if an extension makes the call.
+    leg: Leg | None = None
+    #: The dial is the first half of an originated call: the phone that clicked rings.
+    ringing: Origination | None = None
+    #: The number that a feature dialled in the caller's name.
+    feature_number: str = ""
+    #: The dial passed through a Local channel.
+    through_local: bool = False
+
+
+def trace(channels: Channels, dialled: Channel, number: str) -> Behind:
+    """
+    Walk back from *dialled* to whoever has it dialled.
+
+    *number* is the caller id of the dial: it names the party for whom a feature dials.
+    """
+    hop = dialled
+    through_local = False
+    visited: set[int] = set()
+    while id(hop) not in visited:
+        visited.add(id(hop))
+        source = hop.dialled_by
+        if source is None:
+            return _undialled(channels, hop, number, through_local)
+        if not source.is_local:
+            return _real(source, through_local)
+        through_local = True
+        if source.origination is not None:
+            return _dials_on(source.origination)
+        if not source.runs_dialplan:
+            # A ;1 that dials itself was transferred on: the party is at its other end.
+            reached = source.other_half.reached if source.other_half else None
+            return Behind(reached, through_local=True)
+        if source.other_half is None:
+            break
+        hop = source.other_half
+    return Behind(through_local=through_local)
+
+
+def _real(source: Channel, through_local: bool) -> Behind:  # noqa: FBT001
+    if source.party.kind is PartyKind.NOBODY:
+        return Behind(through_local=through_local)
+    return Behind(source, source.out_leg, through_local=through_local)
+
+
+def _dials_on(origination: Origination) -> Behind:
+    """
+    The originated channel was answered and now dials: for the party it reached.
+    """
+    leg = origination.party()
+    if leg is not None:
+        return Behind(leg.channels[0], leg, through_local=True)
+    other_half = origination.head.other_half
+    return Behind(other_half.reached if other_half else None, through_local=True)
+
+
+def _undialled(channels: Channels, hop: Channel, number: str, through_local: bool) -> Behind:  # noqa: FBT001
+    """
+    Nobody was seen to dial *hop*: an Originate, or a feature for somebody in the call.
+    """
+    if hop.origination is not None:
+        return Behind(ringing=hop.origination, through_local=through_local)
+    own = hop.linkedid in (None, hop.uniqueid)
+    party = None if own and hop.linkedid else find_party(channels, hop, number)
+    if own and party is None:
+        hop.origination = Origination(hop)
+        return Behind(ringing=hop.origination, through_local=through_local)
+    leg = party.out_leg if party is not None else None
+    return Behind(party, leg, feature_number=hop.exten if hop.is_local else "", through_local=True)
+
+
+def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | None:
+    """
+    Find the party of *dialled*'s call whom *number* names, else the call's first channel.
+
+    Where there are no linked ids the call is not known: then only a caller who waits in
+    a queue, or called the PBX, and has that number will do.
+    """
+    if dialled.linkedid is None:
+        callers = [one for one in channels if one.inbound and one.caller_id_num == number]
+        waiting = [one for one in callers if one.queued]
+        return next(iter(waiting or callers), None) if number else _only_one_queued(channels)
+    parties = [
+        one
+        for one in channels
+        if one.linkedid == dialled.linkedid
+        and one is not dialled
+        and one.party.kind in (PartyKind.EXTENSION, PartyKind.OUTSIDE)
+    ]
+    named = [
+        one
+        for one in parties
+        if number and number in (one.caller_id_num, one.party.extension, one.party.number)
+    ]
+    if named:
+        return named[0]
+    return next((one for one in parties if one.uniqueid == dialled.linkedid), None)
+
+
+def _only_one_queued(channels: Channels) -> Channel | None:
+    queued = [one for one in channels if one.queued]
+    return queued[0] if len(queued) == 1 else None
