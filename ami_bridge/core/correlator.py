@@ -183,8 +183,6 @@ class Correlator:
             presented = Presented(
                 event.source.caller_id_num, event.source.caller_id_name, event.source.exten
             )
-        elif channel.linkedid in (None, channel.uniqueid):
-            channel.origination = Origination(channel)
         self._reaches(channel, presented)
         return None
 
