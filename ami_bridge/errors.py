@@ -7,7 +7,9 @@ Every exception of the program, and who must act on it.
     ├── ConfigError          the operator edits a file              78
     ├── AmiError
     │   ├── AmiLoginRefused  the operator fixes the credentials     77
-    │   └── AmiLost          nobody: the bridge reconnects          69
+    │   ├── AmiLost          nobody: the bridge reconnects          69
+    │   ├── AmiUnanswered    nobody: the PBX is busy or half dead   69
+    │   └── AmiActionRefused the operator grants a permission       77
     └── RecordingError       the file is damaged                    65
 
 Expected outcomes are values, not exceptions: an answer 500 is a verdict, an odd AMI
@@ -100,6 +102,38 @@ class AmiLost(AmiError, ConnectionError):  # noqa: N818 - as above
 
     def __str__(self) -> str:
         return f"{self.address}: {self.reason}"
+
+
+class AmiUnanswered(AmiError, TimeoutError):  # noqa: N818 - as above
+    """
+    Asterisk did not answer an action in time; its answer is not waited for any more.
+    """
+
+    def __init__(self, address: str, action: str, seconds: float) -> None:
+        super().__init__(address, action, seconds)
+        self.address = address
+        self.action = action
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.address}: no answer to {self.action} within {self.seconds:g} s"
+
+
+class AmiActionRefused(AmiError):  # noqa: N818 - as above
+    """
+    Asterisk answered an action with an error: the manager user lacks a permission for it.
+    """
+
+    exit_code = 77
+
+    def __init__(self, address: str, action: str, reason: str) -> None:
+        super().__init__(address, action, reason)
+        self.address = address
+        self.action = action
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.address} refused the action {self.action}: {self.reason}"
 
 
 class RecordingError(AmiBridgeError):

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import attrs
 
+from . import __version__
 from .core.call_events import HangupDialect
 from .core.correlator import CorrelatorSettings
+from .core.deliveries import DeliveryTerms
+from .core.retry import RetrySchedule
 from .core.rules import Rule
+from .errors import Problem
+
+#: How the bridge introduces itself to receivers.
+USER_AGENT = f"ami-bridge/{__version__}"
 
 
 class TlsVerification(enum.StrEnum):
@@ -85,13 +92,23 @@ class DeliverySettings:
     total_timeout_seconds: float = 15.0
     #: Requests under way at once to one destination (scheme, host and port).
     concurrency: int = 8
-    #: Waits before the second, third, ... attempt.
+    #: Longest waits before the second, third, ... attempt; the last one repeats.
     retry_seconds: tuple[float, ...] = (1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600)
+    #: The longest wait that a receiver may ask for with Retry-After.
+    retry_after_cap_seconds: float = 3600.0
     dial_time_to_live_seconds: float = 900.0
     time_to_live_seconds: float = 86400.0
     #: How long a stopping daemon goes on delivering.
     drain_seconds: float = 10.0
+    #: Certificates to trust besides the system's.
     ca_file: Path | None = None
+
+    @property
+    def retry_schedule(self) -> RetrySchedule:
+        """
+        Give what the judge of attempts needs.
+        """
+        return RetrySchedule(self.retry_seconds, self.retry_after_cap_seconds)
 
 
 @attrs.frozen
@@ -107,3 +124,17 @@ class Config:
     rules: tuple[Rule, ...] = ()
     #: Where it was read from; None for the built-in defaults.
     source: Path | None = None
+    #: What works, yet deserves a second look.
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def delivery_terms(self) -> DeliveryTerms:
+        """
+        Give what holds for all deliveries.
+        """
+        return DeliveryTerms(
+            user_agent=USER_AGENT,
+            dialect=self.hangup_dialect,
+            dial_time_to_live=self.delivery.dial_time_to_live_seconds,
+            time_to_live=self.delivery.time_to_live_seconds,
+        )

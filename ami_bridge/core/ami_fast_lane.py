@@ -8,7 +8,7 @@ gives the same records: this module only saves time.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .ami_events import (
     STATES,
@@ -25,17 +25,20 @@ from .ami_events import (
 )
 from .ami_stream import AmiMessage
 
-_VALUE = r"([^\r]*)\r\n"
-_ANY = r"[^\r]*\r\n"
+# Possessive (`*+`): a value ends at its CR and nowhere else, so nothing is tried twice.
+_VALUE = r"([^\r]*+)\r\n"
+_ANY = r"[^\r]*+\r\n"
+#: A caller id, whose group takes no part where Asterisk does not know it.
+_KNOWN = rf"(?:{UNKNOWN}|([^\r]*+))\r\n"
 #: Lines before the channel: the event's name, its class, system name, time stamp.
-_BEFORE = rf"(?:(?!(?:Dest)?Channel: ){_ANY})*"
+_BEFORE = rf"(?:(?!(?:Dest)?Channel: ){_ANY})*+"
 
 
 def _channel_lines(prefix: str) -> str:
     return (
         rf"{prefix}Channel: {_VALUE}{prefix}ChannelState: {_VALUE}{prefix}ChannelStateDesc: {_ANY}"
-        rf"{prefix}CallerIDNum: {_VALUE}{prefix}CallerIDName: {_VALUE}"
-        rf"{prefix}ConnectedLineNum: {_VALUE}{prefix}ConnectedLineName: {_VALUE}"
+        rf"{prefix}CallerIDNum: {_KNOWN}{prefix}CallerIDName: {_KNOWN}"
+        rf"{prefix}ConnectedLineNum: {_KNOWN}{prefix}ConnectedLineName: {_KNOWN}"
         rf"(?:{prefix}Language: {_ANY})?{prefix}AccountCode: {_ANY}"
         rf"{prefix}Context: {_VALUE}{prefix}Exten: {_VALUE}{prefix}Priority: {_ANY}"
         rf"{prefix}Uniqueid: {_VALUE}{prefix}Linkedid: {_VALUE}"
@@ -55,8 +58,7 @@ _DIAL_END = re.compile(
 _WIDTH = 10
 
 
-def _snapshot(found: re.Match[str], first: int = 1) -> ChannelSnapshot:
-    values = found.group(*range(first, first + _WIDTH))
+def _snapshot(values: Sequence[str]) -> ChannelSnapshot:
     name, state, num, called, connected, connected_name, context, exten, uniqueid, linkedid = values
     return ChannelSnapshot(
         name,
@@ -65,44 +67,46 @@ def _snapshot(found: re.Match[str], first: int = 1) -> ChannelSnapshot:
         STATES.get(state),
         exten,
         context,
-        "" if num == UNKNOWN else num,
-        "" if called == UNKNOWN else called,
-        "" if connected == UNKNOWN else connected,
-        "" if connected_name == UNKNOWN else connected_name,
+        num,
+        called,
+        connected,
+        connected_name,
     )
 
 
 def _newchannel(text: str) -> Newchannel | None:
     found = _CHANNEL.match(text)
-    return Newchannel(_snapshot(found)) if found else None
+    return Newchannel(_snapshot(found.groups(""))) if found else None
 
 
 def _newstate(text: str) -> Newstate | None:
     found = _CHANNEL.match(text)
-    return Newstate(_snapshot(found)) if found else None
+    return Newstate(_snapshot(found.groups(""))) if found else None
 
 
 def _hangup(text: str) -> Hangup | None:
     found = _HANGUP.match(text)
     if found is None:
         return None
-    return Hangup(_snapshot(found), int(found.group(_WIDTH + 1)), found.group(_WIDTH + 2))
+    *channel, cause, cause_text = found.groups("")
+    return Hangup(_snapshot(channel), int(cause), cause_text)
 
 
 def _dial_begin(text: str) -> DialBegin | None:
     found = _DIAL_BEGIN.match(text)
     if found is None:
         return None
-    source = None if found.group(1) is None else _snapshot(found)
-    return DialBegin(source, _snapshot(found, _WIDTH + 1))
+    values = found.groups("")
+    source = _snapshot(values[:_WIDTH]) if values[0] else None
+    return DialBegin(source, _snapshot(values[_WIDTH:]))
 
 
 def _dial_end(text: str) -> DialEnd | None:
     found = _DIAL_END.match(text)
     if found is None:
         return None
-    source, destination, status = found.groups()
-    return DialEnd(source or "", destination, STATUSES.get(status))
+    source, destination, status = found.groups("")
+    return DialEnd(source, destination, STATUSES.get(status))
 
 
 _READERS: dict[bytes, Callable[[str], AmiEvent | None]] = {

@@ -18,9 +18,10 @@ import attrs
 MAXIMUM_MESSAGE_BYTES = 1024 * 1024
 
 _EVENT = b"Event: "
-_BANNER = b"Asterisk Call Manager/"
+#: A slash and the version follow; a proxy writes its own name before the slash.
+_BANNER = b"Asterisk Call Manager"
 _TIMESTAMP_HEADER = b"\nTimestamp: "
-_TIMESTAMP = re.compile(_TIMESTAMP_HEADER + rb"(\d+(?:\.\d+)?)\s")
+_TIMESTAMP = re.compile(_TIMESTAMP_HEADER + rb"(\d+(?:\.\d+)?)(?!\S)")
 
 
 @attrs.define(eq=False)
@@ -66,7 +67,8 @@ class AmiStream:
     """
 
     def __init__(self, wanted: Container[bytes] | None = None, separator: bytes = b"\r\n") -> None:
-        self._wanted = wanted
+        #: As *wanted*; it may be changed between two feeds.
+        self.wanted = wanted
         self._line_end = separator
         self._blank_line = separator * 2
         self._hidden_event = separator + _EVENT
@@ -78,6 +80,8 @@ class AmiStream:
         self.messages = 0
         #: What was odd, and how often.
         self.oddities: collections.Counter[str] = collections.Counter()
+        #: Offset of the first block that was no message; None if there was none.
+        self.garbage_at: int | None = None
         #: The version in the banner, such as ``11.0.0``; None until it was seen.
         self.version: str | None = None
 
@@ -100,7 +104,7 @@ class AmiStream:
             start += len(blocks.pop(0)) + len(self._blank_line)
             self._skipping = False
         messages: list[AmiMessage] = []
-        wanted = self._wanted
+        wanted = self.wanted
         gap = len(self._blank_line)
         for block in blocks:
             start += len(block) + gap
@@ -138,22 +142,28 @@ class AmiStream:
         """
         Read a block that is no single plain event: banner, response, or a lost blank line.
         """
+        begin = end - len(self._blank_line) - len(block)
         for piece in self._pieces(block.strip(b"\r\n")):
             self.messages += 1
             name = b""
             if piece.startswith(_EVENT):
                 name = piece[7:].split(self._line_end, 1)[0]
-                if self._wanted is not None and name not in self._wanted:
+                if self.wanted is not None and name not in self.wanted:
                     continue
             elif not piece.lower().startswith((b"response:", b"event:")):
-                self.oddities["block that is no message"] += 1
+                # What somebody typed into a telnet session stands in its log, too.
+                if not piece.lower().startswith(b"action:"):
+                    self.oddities["block that is no message"] += 1
+                    self.garbage_at = begin if self.garbage_at is None else self.garbage_at
                 continue
             yield AmiMessage(piece, end, name, self._decode)
 
     def _pieces(self, block: bytes) -> Iterator[bytes]:
-        if block.startswith(_BANNER):
-            banner, _, block = block.partition(self._line_end)
-            self.version = banner[len(_BANNER) :].decode("ascii", "replace").strip()
+        greeting = block.find(_BANNER)
+        if greeting >= 0 and not block.startswith(_EVENT):
+            # A telnet client has said something before.
+            banner, _, block = block[greeting:].partition(self._line_end)
+            self.version = banner.partition(b"/")[2].decode("ascii", "replace").strip()
         if block.startswith(_EVENT + b"UserEvent") or self._hidden_event not in block:
             # A dialplan may put a header "Event" into its UserEvent: that is no message.
             if block:

@@ -97,7 +97,8 @@ class Correlator:
 
         Return what follows from it, in the order in which it happened.
         """
-        said = self._begin(now)
+        self._now = now
+        said = self._teller.begin(now)
         if self._maybe_picking_up:
             self._stop_waiting()
         self._handlers[type(ami_event)](ami_event)

@@ -14,9 +14,10 @@ import attrs
 _NOBODY = re.compile(
     r"(?:Message|Surrogate|AsyncGoto|Recorder|ConfBridge\w*|CBAnn|CBRec|Announcer)/"
 )
-_LOCAL = re.compile(r"Local/")
-_SUFFIX = re.compile(r"-[0-9a-f]+\Z", re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 _DECORATION = re.compile(r"<\w+>\Z")
+#: How many endpoints are remembered before all are judged anew (dialled numbers may be names).
+_MOST_KNOWN = 10_000
 
 
 class PartyKind(enum.Enum):
@@ -53,7 +54,9 @@ def endpoint_of(channel_name: str) -> str:
 
     Endpoints may contain ``-``, so only the last one with its hexadecimal digits goes.
     """
-    return _SUFFIX.sub("", _DECORATION.sub("", channel_name), count=1)
+    name = _DECORATION.sub("", channel_name) if channel_name.endswith(">") else channel_name
+    endpoint, dash, digits = name.rpartition("-")
+    return endpoint if dash and _HEXADECIMAL.fullmatch(digits) else name
 
 
 @attrs.frozen
@@ -125,16 +128,28 @@ class WhoIsWho:
     patterns: tuple[IdentityPattern, ...] = attrs.field(factory=default_patterns)
     #: Endpoint with technology (``SIP/reception``) to extension in extended form.
     table: dict[str, str] = attrs.field(factory=dict)
+    #: Answers given: a PBX has few endpoints and asks for them all day.
+    _known: dict[tuple[str, str], Party] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
 
     def identify(self, channel_name: str, context: str) -> Party:
         """
         Say who stands behind the channel called *channel_name*, made in *context*.
         """
-        if _LOCAL.match(channel_name):
+        if channel_name.startswith("Local/"):
             return LOCAL
         if _NOBODY.match(channel_name):
             return NOBODY
         endpoint = endpoint_of(channel_name)
+        party = self._known.get((endpoint, context))
+        if party is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            party = self._known[endpoint, context] = self._judge(endpoint, context)
+        return party
+
+    def _judge(self, endpoint: str, context: str) -> Party:
         if extended := self.table.get(endpoint):
             return Party(PartyKind.EXTENSION, extended, extended.partition("*")[2])
         technology, _, name = endpoint.partition("/")

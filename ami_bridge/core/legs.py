@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .channels import Channel, Origination
 
 
-class LegState(enum.Enum):
+class LegState(enum.StrEnum):
     """
     How far a leg has come.
     """
@@ -34,7 +34,7 @@ class LegState(enum.Enum):
     ENDED = "ended"
 
 
-class Step(enum.Enum):
+class Step(enum.StrEnum):
     """
     What may happen to a leg.
     """

@@ -106,7 +106,7 @@ class Teller:
         """
         Open the OUT leg of an extension that dialled a number; nothing is said yet.
         """
-        leg = self._open(channel, CallFlow.OUT, channel)
+        leg = self._open(channel, CallFlow.OUT)
         leg.called_number = channel.called_number
         codes = self.settings.feature_codes
         leg.feature = any(code.fullmatch(channel.called_number) for code in codes)
@@ -244,7 +244,7 @@ class Teller:
                 leg.channels.append(channel)
                 break
         else:
-            leg = self._open(channel, CallFlow.OUT, channel)
+            leg = self._open(channel, CallFlow.OUT)
             leg.origination = origination
             origination.legs.append(leg)
         channel.out_leg = leg
@@ -296,7 +296,7 @@ class Teller:
 
     # -- values ------------------------------------------------------------------------
 
-    def _open(self, channel: Channel, flow: CallFlow, caller: Channel | None) -> Leg:
+    def _open(self, channel: Channel, flow: CallFlow, caller: Channel | None = None) -> Leg:
         linkedid = channel.linkedid or channel.first_of_call().uniqueid
         pbx = self.settings.pbx
         leg = Leg(

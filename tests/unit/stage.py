@@ -2,8 +2,6 @@
 A stage on which tests play calls in AMI events, for stories that no recording tells.
 """
 
-import attrs
-
 from ami_bridge.core.ami_events import (
     ChannelSnapshot,
     ChannelState,
@@ -60,7 +58,7 @@ class Stage:
         else:
             self.anomalies.append(said.kind)
 
-    def new(  # noqa: PLR0913 - a channel has many facts
+    def new(
         self,
         name: str,
         exten: str = "",
@@ -143,5 +141,5 @@ class Stage:
 
     def _with(self, name: str, **changes: object) -> ChannelSnapshot:
 
-        self._channels[name] = attrs.evolve(self[name], **changes)  # type: ignore[arg-type]
+        self._channels[name] = self[name]._replace(**changes)
         return self._channels[name]

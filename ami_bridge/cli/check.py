@@ -1,0 +1,158 @@
+"""
+``ami-bridge check``: the rules as understood, and whether the PBX will play along.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from ami_bridge.adapters.ami_protocol import Batch
+from ami_bridge.adapters.ami_session import AmiSession
+from ami_bridge.config.report import describe
+from ami_bridge.core.ami_events import NAMES_THAT_MATTER, FullyBooted
+from ami_bridge.core.extensions import PartyKind, WhoIsWho
+from ami_bridge.errors import AmiActionRefused
+from ami_bridge.logs import log_to
+from ami_bridge.settings import AsteriskSettings, Config
+
+from .options import load_rules, rules_option
+
+#: Actions that list endpoints, with the technology they are of and the header of the name.
+_ENDPOINT_LISTS = (
+    ("PJSIPShowEndpoints", "PJSIP", "ObjectName"),
+    ("SIPpeers", "SIP", "ObjectName"),
+    ("IAXpeerlist", "IAX2", "ObjectName"),
+)
+#: How long FullyBooted may take after the login, in seconds; Asterisk sends it at once.
+_BOOTED_SECONDS = 2.0
+
+_MARKS = {True: ("yes", "green"), False: ("NO", "red")}
+
+
+@click.command("check")
+@rules_option
+@click.option("--connect", is_flag=True, help="Also log in to the PBX and ask it.")
+def command(rules: Path | None, connect: bool) -> None:  # noqa: FBT001
+    """
+    Say how the rules are understood, or name every mistake in them (exit code 78).
+
+    With --connect: reach the PBX, log in, and say its version, what the manager user may do and
+    lacks, and which of the PBX's endpoints are extensions, trunks or nobody.
+    """
+    config = load_rules(rules, secret_needed=connect)
+    for line in describe(config):
+        click.echo(line)
+    if connect:
+        log_to(level="error")
+        asyncio.run(_ask(config))
+
+
+async def _ask(config: Config) -> None:
+    booted = asyncio.Event()
+
+    def hear(batch: Batch) -> None:
+        if any(isinstance(ami_event, FullyBooted) for ami_event, _ in batch):
+            booted.set()
+
+    settings = config.asterisk
+    async with AmiSession(settings, on_events=hear) as session:
+        identity = await session.identify()
+        click.echo()
+        click.secho(f"Asterisk at {settings.address}", bold=True)
+        click.echo(
+            f"  version {identity.asterisk_version or 'not told to this user'}, "
+            f"manager interface {identity.ami_version or 'unknown'}"
+            + (f", up since {identity.started}" if identity.started else "")
+        )
+        await _privileges(session, settings, booted)
+        await _endpoints(session, config.correlator.who_is_who)
+
+
+async def _privileges(
+    session: AmiSession, settings: AsteriskSettings, booted: asyncio.Event
+) -> None:
+    try:
+        async with asyncio.timeout(_BOOTED_SECONDS):
+            await booted.wait()
+    except TimeoutError:
+        pass
+    try:
+        channels: int | None = len(await session.list_channels())
+    except AmiActionRefused:
+        channels = None
+    reads = await _read_classes(session, settings.username)
+    call = None if reads is None else bool({"call", "all"} & reads)
+    click.secho(f"Manager user {settings.username}", bold=True)
+    _mark("may log in", good=True)
+    _mark("read = system (FullyBooted came)", good=booted.is_set())
+    if call is None:
+        click.echo("  ?    read = call: Asterisk does not tell; make a call while `run` is on")
+    else:
+        _mark("read = call", good=call)
+    _mark("write = reporting (CoreShowChannels)", good=channels is not None)
+    if channels is not None:
+        click.echo(f"       {channels} channels are up now")
+    if not booted.is_set() or channels is None or call is False:
+        click.echo("  It lacks something; manager.conf needs, then `manager reload`:")
+        for line in _manager_conf(settings):
+            click.secho(f"      {line}", fg="yellow")
+
+
+def _mark(text: str, *, good: bool) -> None:
+    word, colour = _MARKS[good]
+    click.echo(f"  {click.style(f'{word:<4}', fg=colour)} {text}")
+
+
+def _manager_conf(settings: AsteriskSettings) -> list[str]:
+    names = "|".join(sorted(name.decode() for name in NAMES_THAT_MATTER) + ["Shutdown"])
+    return [
+        f"[{settings.username}]",
+        "read = call,system",
+        "write = reporting",
+        "writetimeout = 5000",
+        "; less traffic, if you like:",
+        f"eventfilter = Event: ({names})",
+    ]
+
+
+async def _read_classes(session: AmiSession, username: str) -> set[str] | None:
+    """
+    Ask which classes the user may read; None if it may not ask either.
+    """
+    [response, *_] = await session.ask(
+        {"Action": "Command", "Command": f"manager show user {username}"}
+    )
+    for line in response.get("Output", "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "read perm":
+            return set(value.strip().split(","))
+    return None
+
+
+async def _endpoints(session: AmiSession, who_is_who: WhoIsWho) -> None:
+    click.secho("Endpoints", bold=True)
+    found = False
+    for action, technology, header in _ENDPOINT_LISTS:
+        response, *rows = await session.ask({"Action": action})
+        if response.get("Response") != "Success":
+            continue
+        found = True
+        names = [row[header] for row in rows if header in row]
+        _show_endpoints(technology, names, who_is_who)
+    if not found:
+        click.echo("  not told to this user; with write = system Asterisk would list them")
+
+
+def _show_endpoints(technology: str, names: Iterable[str], who_is_who: WhoIsWho) -> None:
+    for name in sorted(names):
+        # A channel's name has a suffix, which must not be taken for a part of the endpoint.
+        party = who_is_who.identify(f"{technology}/{name}-00000000", "")
+        if party.kind is PartyKind.EXTENSION:
+            told = click.style(f"extension {party.extension}", fg="green")
+        elif party.kind is PartyKind.OUTSIDE:
+            told = "trunk, the outside world"
+        else:
+            told = click.style("nobody", dim=True)
+        click.echo(f"  {f'{technology}/{name}':<30} {told}")

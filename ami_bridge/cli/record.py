@@ -1,0 +1,110 @@
+"""
+``ami-bridge record``: the AMI stream as it comes, for replaying it later.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from pathlib import Path
+
+import attrs
+import click
+
+from ami_bridge.adapters.ami_session import AmiSession
+from ami_bridge.adapters.recording import RecordingWriter, sidecar_of
+from ami_bridge.core.anonymise import Anonymiser
+from ami_bridge.errors import AmiLost
+from ami_bridge.logs import log_to
+from ami_bridge.settings import AsteriskSettings
+from ami_bridge.signals import stop_on_signals
+
+from .options import load_rules, rules_option
+
+
+@click.command("record")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to; NAME.ami, or NAME.ami.gz. The times of arrival go to NAME.ts.",
+)
+@rules_option
+@click.option(
+    "--duration", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S s."
+)
+@click.option("--all-events", is_flag=True, help="Record every event class, not only the needed.")
+@click.option("--anonymise", is_flag=True, help="Replace numbers, names and addresses.")
+@click.option("--overwrite", is_flag=True, help="Replace a recording that exists.")
+def command(
+    output: Path,
+    rules: Path | None,
+    duration: float | None,
+    all_events: bool,  # noqa: FBT001
+    anonymise: bool,  # noqa: FBT001
+    overwrite: bool,  # noqa: FBT001
+) -> None:
+    """
+    Record what the PBX says, byte for byte, until Ctrl-C.
+
+    With --anonymise the same number becomes the same pseudonym everywhere, lengths and * are
+    kept, and a replay tells the same calls: such a recording can be shared.
+    """
+    config = load_rules(rules, secret_needed=True)
+    settings = config.asterisk
+    if all_events:
+        settings = attrs.evolve(settings, events="on")
+    taken = [str(path) for path in (output, sidecar_of(output)) if path.exists()]
+    if taken and not overwrite:
+        raise click.ClickException(f"{taken[0]} exists; --overwrite replaces it")
+    log_to(level="warning")
+    with RecordingWriter(output, overwrite=overwrite) as writer:
+        _Recorder(writer, anonymise=anonymise).record(settings, duration)
+
+
+class _Recorder:
+    """
+    Takes what comes from the PBX to the file.
+    """
+
+    def __init__(self, writer: RecordingWriter, *, anonymise: bool) -> None:
+        self._writer = writer
+        # The key is forgotten with the process: nobody can undo the pseudonyms.
+        self._anonymiser = Anonymiser(secrets.token_bytes(32)) if anonymise else None
+
+    def record(self, settings: AsteriskSettings, duration: float | None) -> None:
+        """
+        Record for *duration* seconds, or until a signal or the end of the connection.
+        """
+        lost = asyncio.run(self._record(settings, duration))
+        if self._anonymiser is not None and (rest := self._anonymiser.finish()):
+            self._writer.write(rest, time.time())
+        click.echo(f"{self._writer.position} bytes in {self._writer.path}", err=True)
+        if lost is not None:
+            raise lost
+
+    def _take(self, octets: bytes, arrival: float) -> None:
+        if self._anonymiser is not None:
+            octets = self._anonymiser.feed(octets)
+        if octets:
+            self._writer.write(octets, arrival)
+
+    async def _record(self, settings: AsteriskSettings, duration: float | None) -> AmiLost | None:
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            async with AmiSession(settings, on_bytes=self._take) as session:
+                click.echo(f"recording {settings.address}; Ctrl-C ends it", err=True)
+                listening = asyncio.create_task(session.listen(), name="listen")
+                stopping = asyncio.create_task(stop.wait(), name="stop")
+                await asyncio.wait(
+                    {listening, stopping}, timeout=duration, return_when=asyncio.FIRST_COMPLETED
+                )
+                stopping.cancel()
+                listening.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    try:
+                        await listening
+                    except AmiLost as error:
+                        return error
+        return None

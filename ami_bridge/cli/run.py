@@ -1,0 +1,51 @@
+"""
+``ami-bridge run``: the daemon.
+"""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from ami_bridge.adapters.systemd import ServiceManager
+from ami_bridge.config import load_config
+from ami_bridge.daemon import Daemon
+from ami_bridge.logs import log_to
+from ami_bridge.settings import Config
+from ami_bridge.signals import stop_on_signals
+
+from .options import find_rules, load_rules, rules_option
+
+
+@click.command("run")
+@rules_option
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    help="auto: text on a terminal, JSON lines elsewhere.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="debug also shows numbers of callers.",
+)
+def command(rules: Path | None, log_format: str, log_level: str) -> None:
+    """
+    Attach to the PBX and notify, until SIGTERM or SIGINT.
+
+    The first signal lets what is owed be delivered (delivery.drain_seconds), a second one ends
+    at once. SIGHUP, or a change of the file, loads the rules again; rules with a mistake are
+    refused and the old ones stay in force.
+    """
+    config = load_rules(rules, secret_needed=True)
+    log_to(level=log_level, form=log_format)
+    asyncio.run(_run(config, find_rules(rules)))
+
+
+async def _run(config: Config, path: Path | None) -> None:
+    daemon = Daemon(config, load=lambda: load_config(path), service_manager=ServiceManager())
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        await daemon.run(stop)

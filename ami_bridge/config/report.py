@@ -1,0 +1,140 @@
+"""
+The rules as understood, in lines for the eye, without anything that is secret.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from ami_bridge.core.call_events import EventType, HangupDialect
+from ami_bridge.core.extensions import IdentityPattern, PartyKind
+from ami_bridge.core.rules import EVERYONE, ExtensionPattern, Rule
+from ami_bridge.settings import AsteriskSettings, Config, DeliverySettings, TlsVerification
+
+#: Names of query parameters whose values are not shown.
+_CONFIDENTIAL = re.compile(r"auth|key|pass|pwd|secret|sig|token", re.IGNORECASE)
+_PARTIES = {
+    PartyKind.EXTENSION: "extensions",
+    PartyKind.OUTSIDE: "trunks",
+    PartyKind.NOBODY: "nobody",
+    PartyKind.LOCAL: "nobody",
+}
+
+
+def describe(config: Config) -> list[str]:
+    """
+    Say what *config* means, section by section.
+    """
+    enabled = sum(rule.enabled for rule in config.rules)
+    return [
+        f"Rules: {config.source or 'none; the built-in defaults hold'}",
+        "",
+        *_asterisk(config.asterisk),
+        "",
+        *_who_is_who(config),
+        "",
+        *_delivery(config.delivery),
+        "",
+        f"Requests: {len(config.rules)}, of which {enabled} enabled",
+        *(line for rule in config.rules for line in _request(rule, config.hangup_dialect)),
+        *(["  Nobody will be told of anything."] if not enabled else []),
+    ]
+
+
+def _asterisk(asterisk: AsteriskSettings) -> Iterator[str]:
+    tls = "without TLS"
+    if asterisk.tls is not None:
+        verified = asterisk.tls.verification is not TlsVerification.NONE
+        tls = f"with TLS, the certificate is {'' if verified else 'not '}verified"
+    login = "MD5 challenge" if asterisk.challenge else "the secret itself"
+    yield f"Asterisk{f' {asterisk.name}' if asterisk.name else ''}: {asterisk.address}, {tls}"
+    secret = "secret set" if asterisk.secret else "no secret: Asterisk will refuse the login"
+    yield f"  manager user {asterisk.username}, {secret}, login by {login}"
+    yield f"  event classes {asterisk.events}"
+
+
+def _who_is_who(config: Config) -> Iterator[str]:
+    calls = config.correlator
+    yield "Endpoints, by the first line that matches:"
+    for endpoint, extension in calls.who_is_who.table.items():
+        yield f"  {endpoint} is extension {extension}"
+    for pattern in calls.who_is_who.patterns:
+        yield f"  {_pattern(pattern)}"
+    yield "  all others are trunks, the outside world"
+    for extension, number in calls.public_numbers.items():
+        yield f"Public number of {extension}: {number}"
+    codes = " ".join(code.pattern for code in calls.feature_codes)
+    yield f"Feature codes: {codes or 'none'}"
+    if calls.anonymous_numbers:
+        yield f"Numbers that mean a withheld one: {', '.join(sorted(calls.anonymous_numbers))}"
+    if calls.originate_is_dial_in:
+        yield "Phones that an Originate rings: Dial-In"
+
+
+def _pattern(pattern: IdentityPattern) -> str:
+    names = "/".join(sorted(pattern.technologies)) or "any technology's"
+    where = f" in context {', '.join(sorted(pattern.contexts))}" if pattern.contexts else ""
+    tenant = ""
+    if pattern.kind is PartyKind.EXTENSION and "tenant" not in pattern.pattern.groupindex:
+        tenant = f" of tenant {pattern.tenant}"
+    party = _PARTIES[pattern.kind]
+    return f"{names} endpoints {pattern.pattern.pattern}{where} are {party}{tenant}"
+
+
+def _delivery(delivery: DeliverySettings) -> Iterator[str]:
+    waits = ", ".join(f"{wait:g}" for wait in delivery.retry_seconds)
+    yield (
+        f"Delivery: {delivery.concurrency} requests at once to one destination, "
+        f"{delivery.total_timeout_seconds:g} s for each"
+    )
+    yield f"  tried again after up to {waits} s"
+    yield (
+        f"  given up after {delivery.dial_time_to_live_seconds:g} s (Dial events) "
+        f"or {delivery.time_to_live_seconds:g} s (all others)"
+    )
+
+
+def _request(rule: Rule, dialect: HangupDialect) -> Iterator[str]:
+    form = f" ({rule.format.value})" if rule.method == "POST" else ""
+    yield f"  {rule.id}{'' if rule.enabled else ' - DISABLED'}"
+    yield f"    {rule.method}{form} {masked(rule.url)}"
+    yield f"    of {'; '.join(_whose(pattern) for pattern in rule.extensions)}"
+    yield f"    when {', '.join(event.value for event in EventType if event in rule.events)}"
+    if rule.hangup_dialect not in (None, dialect):
+        yield f"    hangup_status {rule.hangup_dialect}"
+    if rule.fields:
+        yield f"    fields {', '.join(rule.fields)}"
+    for name, template in rule.parameters.items():
+        value = "***" if _CONFIDENTIAL.search(name) else template.text
+        yield f"    parameter {name} = {value}"
+    if rule.headers:
+        yield f"    headers {', '.join(rule.headers)}"
+    if rule.omit_empty:
+        yield "    without parameters that are empty"
+    for line in rule.notes.splitlines():
+        yield f"    # {line}"
+
+
+def _whose(pattern: ExtensionPattern) -> str:
+    tenant, _, number = pattern.text.partition("*")
+    if pattern.text == EVERYONE:
+        return "every extension"
+    if number.strip("*") == "":
+        return f"every extension of tenant {tenant}"
+    if "*" in number or "?" in number:
+        return f"extensions of tenant {tenant} whose number is like {number}"
+    return f"extension {pattern.text}"
+
+
+def masked(url: str) -> str:
+    """
+    Give *url* without the values in its query that look like secrets.
+    """
+    query = urlsplit(url).query
+    if not any(_CONFIDENTIAL.search(name) for name, _ in parse_qsl(query, keep_blank_values=True)):
+        return url
+    shown = "&".join(
+        re.sub(r"=.*", "=***", pair) if _CONFIDENTIAL.search(pair.partition("=")[0]) else pair
+        for pair in query.split("&")
+    )
+    return url.replace(f"?{query}", f"?{shown}", 1)

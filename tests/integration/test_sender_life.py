@@ -1,0 +1,183 @@
+"""
+The sender's life and death, what the operator hears of it, and whom it trusts.
+"""
+
+import asyncio
+import logging
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from ami_bridge.adapters.outbox import InMemoryOutbox
+from ami_bridge.adapters.sender import Sender
+from ami_bridge.core.requests import Request
+from ami_bridge.core.rules import Method
+from tests.integration.receivers import ScriptedReceiver, after, ok, status, until
+from tests.integration.sending import HASTY, delivery, paths, sending
+
+
+async def test_drain_does_not_wait_for_later_retries() -> None:
+    """
+    A delivery whose next attempt is later than the drain may last is left at once.
+    """
+    settings = attrs.evolve(HASTY, retry_seconds=(1000.0,))
+    async with (
+        ScriptedReceiver(always=status(500)) as receiver,
+        sending(settings) as (
+            outbox,
+            sender,
+        ),
+    ):
+        await outbox.put([delivery("x", receiver.url, lifetime=10_000)])
+        began = time.monotonic()
+
+        assert await sender.drain(30) == 1
+        assert time.monotonic() - began < 10
+
+
+async def test_drain_ends_in_time() -> None:
+    """
+    A receiver that hangs does not hold up a drain beyond its time.
+    """
+    async with ScriptedReceiver(always=after(60)) as receiver, sending() as (outbox, sender):
+        await outbox.put([delivery("x", receiver.url), delivery("y", receiver.url)])
+
+        assert await sender.drain(0.2) == 2
+
+
+async def test_drain_of_nothing() -> None:
+    """
+    With nothing to send a drain is over at once.
+    """
+    async with sending() as (_, sender):
+        assert await sender.drain(30) == 0
+
+
+async def test_cut_off_delivery_stays() -> None:
+    """
+    When the sender is cancelled in an attempt, the delivery is still owed.
+    """
+    outbox = InMemoryOutbox()
+    async with ScriptedReceiver(always=after(60)) as receiver, sending(outbox=outbox):
+        await outbox.put([delivery("x", receiver.url)])
+        await until(lambda: bool(receiver.heard))
+
+    assert list((await outbox.waiting()).values()) == [1]
+
+
+async def test_a_broken_outbox_stops_the_sender() -> None:
+    """
+    A store that cannot settle ends `run` with its error: the house comes down loudly.
+    """
+
+    class Broken(InMemoryOutbox):
+        async def settle(self, *_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    outbox = Broken()
+    async with ScriptedReceiver() as receiver, Sender(outbox, HASTY) as sender:
+        await outbox.put([delivery("x", receiver.url)])
+        with pytest.raises(ExceptionGroup) as failure:
+            async with asyncio.timeout(5):
+                await sender.run()
+
+    assert failure.group_contains(OSError, match="No space left")
+
+
+async def test_settings_can_change() -> None:
+    """
+    Other settings hold from the next attempt on, for what waits already too.
+    """
+    blocked = attrs.evolve(HASTY, concurrency=1)
+    async with ScriptedReceiver([after(60)]) as receiver, sending(blocked) as (outbox, sender):
+        await outbox.put([delivery(str(n), receiver.url, leg=str(n)) for n in range(3)])
+        await until(lambda: bool(receiver.heard))
+        sender.apply(attrs.evolve(HASTY, concurrency=2))
+        await until(lambda: len(receiver.heard) == 3)
+
+    assert paths(receiver) == ["0", "1", "2"]
+
+
+# -- what the operator hears -------------------------------------------------------------
+
+
+async def test_one_line_for_each_delivery(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    A finished delivery is one line with its fields, and no word of what was sent.
+    """
+    caplog.set_level(logging.INFO, "ami_bridge")
+    async with (
+        ScriptedReceiver([status(500), ok, status(404)]) as receiver,
+        sending() as (
+            outbox,
+            sender,
+        ),
+    ):
+        private = Request(Method.GET, f"{receiver.url}/?CallerIDNum=15551234567")
+        await outbox.put([attrs.evolve(delivery("x", receiver.url), request=private)])
+        assert await sender.drain(5) == 0
+        await outbox.put([attrs.evolve(delivery("y", receiver.url), request=private)])
+        assert await sender.drain(5) == 0
+
+    lines = [record for record in caplog.records if record.message.startswith("delivery")]
+    assert [(line.message, line.levelname) for line in lines] == [
+        ("delivery done", "INFO"),
+        ("delivery given up", "WARNING"),
+    ]
+    fields = vars(lines[0])
+    assert (fields["delivery"], fields["attempts"], fields["status"]) == ("x", 2, 200)
+    assert fields["destination"] == receiver.url
+    assert vars(lines[1])["reason"] == "answer 404"
+    assert "15551234567" not in "".join(str(vars(record)) for record in caplog.records)
+
+
+async def test_failing_destination_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    A destination that keeps failing is told when it begins, and when it is over.
+    """
+    caplog.set_level(logging.INFO, "ami_bridge")
+    async with ScriptedReceiver([status(500)] * 6) as receiver, sending() as (outbox, sender):
+        await outbox.put([delivery("x", receiver.url)])
+        assert await sender.drain(5) == 0
+
+    told = [record.message for record in caplog.records if "destination" in record.message]
+    assert told == ["destination keeps failing", "destination answers again"]
+
+
+# -- TLS -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """
+    Give a certificate for 127.0.0.1 that nobody trusts, and its key.
+    """
+    folder = tmp_path_factory.mktemp("tls")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1"
+    command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    try:
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)  # noqa: S603
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_certificates(certificate: tuple[Path, Path], trusted: bool) -> None:  # noqa: FBT001
+    """
+    A receiver's certificate is verified; the operator's own CA can vouch for it.
+    """
+    cert, key = certificate
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    settings = attrs.evolve(HASTY, ca_file=cert if trusted else None)
+    async with ScriptedReceiver(tls=tls) as receiver, sending(settings) as (outbox, sender):
+        await outbox.put([delivery("x", receiver.url, lifetime=0.5)])
+        assert await sender.drain(5) == 0
+
+    assert paths(receiver) == (["x"] if trusted else [])
+    assert bool(outbox.given_up) is not trusted
