@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .adapters.ami import AmiLink, LinkStatus
 from .adapters.ami_protocol import Batch
@@ -19,11 +20,13 @@ from .adapters.sender import Sender
 from .adapters.systemd import ServiceManager
 from .core.call_events import CallEvent
 from .core.correlator import Anomaly
-from .core.deliveries import Delivery
 from .errors import AmiActionRefused, AmiError, ConfigError
 from .pipeline import Pipeline
 from .settings import Config
 from .signals import reload_on_hangup
+
+if TYPE_CHECKING:
+    from .core.deliveries import Delivery
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ OnBytes = Callable[[bytes, float], None]
 TRUSTED_CLOCK_SECONDS = 300.0
 #: One kind of oddity is logged once in this time.
 LOG_EVERY_SECONDS = 60.0
-#: A first line longer than this is no greeting. Asterisk's has some 30 bytes.
+#: A first line this long is no greeting. Asterisk's has some 30 bytes.
 MAXIMUM_GREETING_BYTES = 256
 
 _SHUTDOWN = b"Shutdown"
@@ -252,7 +252,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     def _read_greeting(self, data: bytes) -> None:
         self._first_bytes += data[:MAXIMUM_GREETING_BYTES]
         line, end, _ = self._first_bytes.partition(b"\n")
-        if end or len(self._first_bytes) > MAXIMUM_GREETING_BYTES:
+        if end or len(self._first_bytes) >= MAXIMUM_GREETING_BYTES:
             text = line.decode("ascii", "replace").strip()
             self.version = text.partition("/")[2]
             if not self.greeting.done():

@@ -10,6 +10,7 @@ its own, logs in with the bare secret and never learns that a Ping was not answe
 import asyncio
 import functools
 import hashlib
+import ipaddress
 import logging
 import os
 import socket
@@ -222,6 +223,8 @@ class AmiSession:
             async with asyncio.timeout(seconds):
                 await self._dial()
                 greeting = await self._greeting()
+        except AmiLost:
+            raise
         except TimeoutError:
             raise AmiLost(settings.address, self._silence(seconds)) from None
         except (OSError, UnicodeError) as error:
@@ -247,7 +250,7 @@ class AmiSession:
             factory,
             settings.host,
             settings.port,
-            happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS,
+            happy_eyeballs_delay=None if _is_address(settings.host) else _HAPPY_EYEBALLS_SECONDS,
             ssl=None if tls is None else _tls_context(tls),
             server_hostname=None if tls is None else tls.server_name or settings.host,
         )
@@ -300,6 +303,17 @@ class AmiSession:
                 reason += " (with challenge = false the bridge logs in without one)"
             raise AmiLoginRefused(self.settings.address, self.settings.username, reason)
         return answer
+
+
+def _is_address(host: str) -> bool:
+    """
+    Tell an IP address, where there is nothing to race, from a name.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _tls_context(settings: TlsSettings) -> ssl.SSLContext:

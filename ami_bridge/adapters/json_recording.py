@@ -1,130 +1,212 @@
 """
-AMI events that other tools dumped as JSON: an array of objects, or one after the other.
+Reads AMI events that other tools wrote as JSON: one array, or one object after the other.
 
-Each object holds the headers of one event, ``{"Event": "Newchannel", "Channel": ...}``, or
-wraps them: ``{"time": 1795407783.7, "event": {...}}``. Names may have other letter cases,
-values may be numbers or lists (of which the first counts).
+Each object is an event's headers. Tools differ in the spelling of header names, wrap the
+headers into an object of their own, write numbers as numbers and repeated headers as
+arrays: all that is understood. A time, in whatever key tools use for it, is kept.
 """
 
-import contextlib
+import codecs
+import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-from ami_bridge.core.ami_events import AmiEvent, read_ami_event
+from ami_bridge.core.ami_events import NAMES_THAT_MATTER
+from ami_bridge.core.ami_stream import MAXIMUM_MESSAGE_BYTES, AmiMessage
+from ami_bridge.errors import RecordingError
 
-#: An object longer than this is no event.
-_LONGEST_OBJECT = 4 * 1024 * 1024
-_BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
-#: Names under which a wrapping object holds the headers.
-_WRAPPERS = ("event", "headers", "ami_event")
-_NEXT_LINE = re.compile(r"\n\s*(?=\{)")
-
-#: Header names as Asterisk writes them, by their lower-case form.
-_HEADERS = {
-    name.lower(): name
-    for name in (
-        *("Event", "Channel", "ChannelState", "CallerIDNum", "CallerIDName"),
-        *("ConnectedLineNum", "ConnectedLineName", "Context", "Exten", "Priority"),
-        *("Uniqueid", "Linkedid", "Cause", "Cause-txt", "DialStatus", "SubEvent"),
-        *("Destination", "Dialstring", "LocalOneUniqueid", "LocalTwoUniqueid"),
-        *("Uniqueid1", "Uniqueid2", "TargetChannel", "TargetUniqueid", "Response"),
-        *("Application", "Newname", "Uptime", "Timestamp", "Source", "SrcUniqueID"),
-    )
-}
-_HEADERS |= {f"dest{low}": f"Dest{name}" for low, name in _HEADERS.items()}
+_BETWEEN = re.compile(r"[\s,]*")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
+_EVENT_NAMES = {name.decode().lower(): name for name in NAMES_THAT_MATTER}
+_TIME_KEYS = ("time", "timestamp", "ts", "received", "receivedat", "at")
+#: More seconds since the epoch than any clock shows: the tool counted milliseconds.
+_MILLISECONDS_FROM = 1e11
 
 
-def looks_like_json(head: bytes) -> bool:
+class FoldedHeaders(dict[str, str]):
     """
-    Tell by its first bytes whether a recording is JSON.
+    Headers whose names are compared without regard to case and punctuation.
     """
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+
+    def __init__(self, headers: Mapping[str, Any]) -> None:
+        super().__init__()
+        for name, value in headers.items():
+            self.setdefault(_folded(name), _as_text(value))
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(_folded(name))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(_folded(str(name)))
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override] # texts alone
+        """
+        Give the value of *name*.
+        """
+        return super().get(_folded(name), default)
 
 
-def read_json_events(
-    chunks: Iterable[bytes], damaged: Callable[[int, str], None]
-) -> Iterator[tuple[AmiEvent, float | None]]:
+class JsonRecording:
     """
-    Read the events in *chunks*; tell *damaged* the offset of what is no JSON.
+    One text of JSON, which came from *name*.
     """
-    for value in _values(chunks, damaged):
-        time, headers = _unwrapped(value)
-        if headers is None:
-            continue
-        with contextlib.suppress(ValueError):  # an event without what it is about
-            ami_event = read_ami_event(headers)
-            if ami_event is not None:
-                yield ami_event, time
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # Numbers stay as they are written: as a float, the Uniqueid 1795407795.10 would end in 1.
+        self._decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+        #: Values that are no event: responses, statistics, comments.
+        self.others = 0
+        self._events = 0
+        self._depth = 0
+        #: Where the text at hand begins, in bytes.
+        self._offset = 0
+        self._damage: RecordingError | None = None
 
-def _values(chunks: Iterable[bytes], damaged: Callable[[int, str], None]) -> Iterator[object]:
-    """
-    Decode one JSON value after the other; after a broken line the next one is read.
-    """
-    decoder = json.JSONDecoder()
-    source = iter(chunks)
-    # Latin-1 keeps offsets: each character is one byte; strings are put right afterwards.
-    text, passed = "", 0
-    while True:
-        begin = _BETWEEN.match(text)
-        at = begin.end() if begin else 0
+    def messages(self, pieces: Iterable[bytes]) -> Iterator[tuple[AmiMessage, float | None]]:
+        """
+        Give the events and their times.
+
+        Raise `RecordingError` after the last readable one if something was damaged.
+        """
         try:
-            value, end = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError) as error:
-            if len(text) - at <= _LONGEST_OBJECT and (chunk := next(source, b"")):
-                text += chunk.decode("latin-1")
-                continue
-            if at == len(text):
-                return
-            damaged(passed + at, f"no JSON: {getattr(error, 'msg', error)}")
-            onward = _NEXT_LINE.search(text, at)
-            if onward is None:
-                return
-            end = onward.end()
-        else:
-            yield value
-        text, passed = text[end:], passed + end
+            for value in self._values(pieces):
+                headers, time = _headers_and_time(value)
+                if headers is None:
+                    self.others += 1
+                    continue
+                self._events += 1
+                yield _message(headers), time
+        except RecordingError as damage:
+            self._damage = self._damage or damage
+        if self._damage is not None:
+            raise self._damage
+        if not self._events:
+            raise RecordingError(self._name, 0, "no AMI event in it")
+
+    def _values(self, pieces: Iterable[bytes]) -> Iterator[Any]:
+        """
+        Take one value after the other from the text, skipping lines that are no JSON.
+        """
+        reader = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+        text, at = "", 0
+        for piece in itertools.chain(pieces, [None]):
+            self._offset += _size(text[:at])
+            text = text[at:] + reader.decode(piece or b"", final=piece is None)
+            at = self._next(text, 0)
+            while at < len(text):
+                try:
+                    value, at = self._decoder.raw_decode(text, at)
+                except (json.JSONDecodeError, RecursionError) as error:
+                    position = getattr(error, "pos", at)
+                    if piece is not None and _may_go_on(text, at, position):
+                        break
+                    self._damaged(text, position, getattr(error, "msg", "nested too deeply"))
+                    at = text.find("\n", max(at, position)) + 1 or len(text)
+                else:
+                    yield value
+                at = self._next(text, at)
+        if self._depth > 0:
+            self._damaged(text, at, "the array does not end")
+
+    def _next(self, text: str, at: int) -> int:
+        """
+        Find where the next value begins: arrays are opened up, at whatever depth.
+        """
+        while True:
+            at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr] # it may be empty
+            if not text.startswith(("[", "]", "\ufeff"), at):
+                return at
+            self._depth += {"[": 1, "]": -1}.get(text[at], 0)
+            at += 1
+
+    def _damaged(self, text: str, position: int, reason: str) -> None:
+        if self._damage is None:
+            offset = self._offset + _size(text[:position])
+            self._damage = RecordingError(self._name, offset, f"not JSON ({reason})")
 
 
-def _unwrapped(value: object) -> tuple[float | None, dict[str, str] | None]:
+def _may_go_on(text: str, start: int, position: int) -> bool:
+    """
+    Tell whether the value at *start*, which is no JSON from *position* on, only lacks its end.
+    """
+    return "\n" not in text[position:].strip() and len(text) - start <= MAXIMUM_MESSAGE_BYTES
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="surrogateescape"))
+
+
+def _headers_and_time(value: Any) -> tuple[FoldedHeaders | None, float | None]:
+    """
+    Find the headers of an event in *value*, and the time that goes with them.
+    """
     if not isinstance(value, dict):
         return None, None
-    time = _seconds(value.get("time"))
-    inner = next((value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)), value)
-    headers = _headers(inner)
-    return _seconds(headers.get("Timestamp")) or time, headers
+    headers = FoldedHeaders(value)
+    parts = (part for part in value.values() if isinstance(part, dict))
+    inner = next((part for part in parts if "event" in map(_folded, part)), None)
+    if inner is None:
+        return (headers, _time_in(headers)) if headers.get("event") else (None, None)
+    own = FoldedHeaders(inner)
+    time = _time_in(own)
+    return own, _time_in(headers) if time is None else time
 
 
-def _headers(value: Mapping[str, Any]) -> dict[str, str]:
-    headers = {
-        _HEADERS.get(_text(name).lower(), _text(name)): _text(content)
-        for name, content in value.items()
-    }
-    if headers.get("Event") == "Dial":
-        headers |= {
-            spelt: headers[name]
-            for name, spelt in (("Uniqueid", "UniqueID"), ("DestUniqueid", "DestUniqueID"))
-            if name in headers and spelt not in headers
-        }
-    return headers
+def _time_in(headers: Mapping[str, str]) -> float | None:
+    for key in _TIME_KEYS:
+        if text := headers.get(key):
+            return _seconds(text)
+    return None
 
 
-def _text(content: object) -> str:
-    if isinstance(content, list):
-        content = content[0] if content else ""
-    if content is None or isinstance(content, bool):
-        return "" if content is None else str(content).lower()
-    text = str(content)
+def _seconds(text: str) -> float | None:
+    """
+    Read a moment as seconds since the epoch, from a number or from ISO 8601.
+    """
     try:
-        return text.encode("latin-1").decode()
-    except UnicodeError:  # it was escaped (\\u00fc), or really is Latin-1
-        return text
-
-
-def _seconds(value: object) -> float | None:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        seconds = float(text)
+    except ValueError:
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except ValueError:
+            return None
+    if not 0 < seconds < float("inf"):
         return None
+    return seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds
+
+
+def _message(headers: FoldedHeaders) -> AmiMessage:
+    name = headers["Event"]
+    octets = _EVENT_NAMES.get(name.lower(), name.encode())
+    headers["event"] = octets.decode()
+    return AmiMessage(b"", 0, octets, lambda _: {}, headers)
+
+
+def _folded(name: str) -> str:
+    return _NOT_IN_NAMES.sub("", name.lower())
+
+
+def _as_text(value: Any) -> str:
+    """
+    Write a JSON value as the header's value that it was.
+    """
+    if isinstance(value, list):
+        # A header that was repeated: the first one counts, as on the wire.
+        value = value[0] if value else ""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if text.isascii():
+        return text
+    try:
+        octets = text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, escaped
+        return text.encode(errors="replace").decode()
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")

@@ -1,311 +1,221 @@
 """
-Recordings of AMI streams: written byte for byte, read from whatever other tools left.
+Reads recordings of AMI connections, whatever form they have: see `Recording`.
 
-A recording is ``NAME.ami``, the bytes exactly as Asterisk sent them, and beside it
-``NAME.ts``, one line for each read: the time of its arrival (seconds since the epoch), its
-offset and its length. Both may be compressed (``.gz``). Without the second file there are
-no times, unless the events carry Asterisk's own Timestamp.
-
-Also read are logs of a telnet session (any line ends, what was typed is passed over) and
-JSON, an array or one object after the other, of event headers; see `json_recording`.
-
-What is damaged is replayed as far as it is readable; then `RecordingError` names the first
-place. A last message that ends in the middle of a line is damage; one that only lacks its
-blank line is not.
+Damage never hides what is readable: everything before it, and where the form allows what
+comes after it, is given first; then `RecordingError` names the first damaged byte.
 """
 
-import contextlib
-import gzip
-import sys
-import zlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections import Counter
+from collections.abc import Container, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import IO, BinaryIO, Self, cast
-
-import attrs
+from typing import BinaryIO
 
 from ami_bridge.core.ami_events import NAMES_THAT_MATTER, AmiEvent
 from ami_bridge.core.ami_fast_lane import read_message
-from ami_bridge.core.ami_stream import AmiMessage, AmiStream
+from ami_bridge.core.ami_log import AmiLog
+from ami_bridge.core.ami_stream import AmiMessage
 from ami_bridge.errors import RecordingError
 
-from .json_recording import looks_like_json, read_json_events
+from .json_recording import JsonRecording
+from .sidecar import find_sidecar, read_arrivals
+from .stored_bytes import STANDARD_INPUT, StoredBytes
 
-CHUNK_BYTES = 65_536
-_GZIP_MAGIC = b"\x1f\x8b"
-
+Source = Path | str | BinaryIO
 TimedEvent = tuple[AmiEvent, float | None]
-#: Told how many bytes of the file itself were read so far.
-Progress = Callable[[int], None]
+#: One read from the connection: when it came, if that is known, and what came.
+Chunk = tuple[float | None, bytes]
 
 
-@attrs.define(eq=False)
-class Damage:
+class Recording:
     """
-    The first place of a recording that could not be read.
+    One recording; its form is told by its content, not by its name.
+
+    - the bytes as they came (``NAME.ami``), with their arrival times beside them
+      (``NAME.ts``, see `sidecar`) or without,
+    - a log of ``telnet`` or the like (see `core.ami_log`),
+    - JSON, an array or one object after the other (see `json_recording`),
+    - each of these compressed with gzip; from a file, from an open stream, or from standard
+      input (``-``), which has no sidecar.
+
+    A recording is read once, from its beginning to its end.
     """
 
-    offset: int | None = None
-    reason: str = ""
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._stored = StoredBytes(source)
+        self._sidecar: Path | None = None
+        if isinstance(source, Path | str) and str(source) != STANDARD_INPUT:
+            self._sidecar = find_sidecar(Path(source))
+        #: The sidecar knows every byte: what is there is what came.
+        self._as_received = False
+        #: What was odd, and how often: nothing that stops a replay.
+        self.oddities: Counter[str] = Counter()
+        #: What somebody should know who trusts the replay, as sentences without a full stop.
+        self.remarks: list[str] = []
 
-    def found(self, offset: int, reason: str) -> None:
+    @property
+    def name(self) -> str:
         """
-        Note a damaged place, if it is the first.
+        Give the name for messages.
         """
-        if self.offset is None:
-            self.offset, self.reason = offset, reason
+        return self._stored.name
 
-    def raise_for(self, path: Path | str) -> None:
+    @property
+    def position(self) -> int:
         """
-        Raise RecordingError if anything was damaged.
+        Count the bytes read so far, as they are stored.
         """
-        if self.offset is not None:
-            raise RecordingError(path, self.offset, self.reason)
+        return self._stored.position
 
+    @property
+    def total(self) -> int | None:
+        """
+        Give the size of the file as it is stored; None before it is open, and for streams.
+        """
+        return self._stored.total
 
-def read_events(path: Path | str, progress: Progress | None = None) -> Iterator[TimedEvent]:
-    """
-    Read the AMI events of a recording, each with its time; ``-`` is standard input.
+    def chunks(self) -> Iterator[Chunk]:
+        """
+        Give what was read from the connection, read by read, with the time of each.
 
-    The time is Asterisk's own Timestamp, or when the read came that completed the event,
-    or None. Raises RecordingError, after everything readable, if the file is damaged, and
-    OSError if it cannot be opened.
-    """
-    damage = Damage()
-    with _opened(path, progress) as stream:
-        head = stream.peek()
-        if looks_like_json(head):
-            yield from read_json_events(_whole_reads(stream, damage), damage.found)
+        Without a sidecar the times are None and the reads those of the file.
+        """
+        pieces = self._stored.pieces()
+        if self._sidecar is None:
+            yield from ((None, piece) for piece in pieces)
         else:
-            yield from _ami_events(_timed(path, stream, damage), head, damage)
-    damage.raise_for(path)
+            yield from self._timed(pieces, self._sidecar)
 
-
-def read_chunks(path: Path | str) -> Iterator[tuple[float | None, bytes]]:
-    """
-    Read the bytes of a recorded stream as they came, each read with its time, or None.
-
-    Raises as `read_events` does.
-    """
-    damage = Damage()
-    with _opened(path, None) as stream:
-        yield from _timed(path, stream, damage)
-    damage.raise_for(path)
-
-
-def sidecar_of(path: Path) -> Path:
-    """
-    Name the file of arrival times beside *path*.
-    """
-    bare = path.with_suffix("") if path.suffix == ".gz" else path
-    return bare.with_suffix(".ts")
-
-
-class _Unpacked:
-    """
-    The bytes of a file, unpacked if they are compressed, with a look ahead.
-    """
-
-    def __init__(self, file: BinaryIO, progress: Progress | None) -> None:
-        self._file = file
-        self._progress = progress
-        self._ahead = file.read(CHUNK_BYTES)
-        self._gzip = zlib.decompressobj(31) if self._ahead.startswith(_GZIP_MAGIC) else None
-        self._plain = b""
-        self._packed_read = len(self._ahead)
-
-    def peek(self) -> bytes:
+    def messages(
+        self, wanted: Container[bytes] | None = NAMES_THAT_MATTER
+    ) -> Iterator[tuple[AmiMessage, float | None]]:
         """
-        Look at the first bytes without taking them.
+        Give the messages (events that are *wanted*, responses) and when each was complete.
         """
-        with contextlib.suppress(zlib.error):
-            self._fill(1)
-        return self._plain
+        chunks = self.chunks()
+        first: list[Chunk] = []
+        for chunk in chunks:
+            first.append(chunk)
+            if chunk[1].strip():
+                break
+        chunks = itertools.chain(first, chunks)
+        if first and first[-1][1].removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
+            yield from self._json(chunks)
+        else:
+            yield from self._log(chunks, wanted)
 
-    def read(self, size: int) -> bytes:
+    def events(self) -> Iterator[TimedEvent]:
         """
-        Take at most *size* bytes; none are left when there are none.
-
-        Raises EOFError or zlib.error where compressed bytes are cut off or damaged; what
-        was unpacked before has been taken then.
+        Give the AMI events that matter and their times; a time stamp in the event wins.
         """
-        failure: Exception | None = None
-        try:
-            self._fill(size)
-        except (EOFError, zlib.error) as error:
-            failure = error
-        taken, self._plain = self._plain[:size], self._plain[size:]
-        if failure is not None and not taken:
-            raise failure
-        return taken
-
-    def _fill(self, size: int) -> None:
-        while len(self._plain) < size:
-            packed, self._ahead = self._ahead or self._file.read(CHUNK_BYTES), b""
-            self._packed_read += len(packed)
-            if self._progress is not None:
-                self._progress(self._packed_read)
-            if self._gzip is None:
-                if not packed:
-                    return
-                self._plain += packed
+        for message, arrived in self.messages():
+            if not message.name:
                 continue
-            if not packed:
-                if not self._gzip.eof:
-                    raise EOFError("the compressed file is cut off")
-                return
-            self._plain += self._gzip.decompress(packed)
-            if self._gzip.eof and self._gzip.unused_data:
-                # Files that were joined together are one file.
-                self._ahead = self._gzip.unused_data
-                self._gzip = zlib.decompressobj(31)
-
-
-@contextlib.contextmanager
-def _opened(path: Path | str, progress: Progress | None) -> Iterator[_Unpacked]:
-    if str(path) == "-":
-        yield _Unpacked(sys.stdin.buffer, progress)
-        return
-    with Path(path).open("rb") as file:
-        yield _Unpacked(cast("BinaryIO", file), progress)
-
-
-def _whole_reads(stream: _Unpacked, damage: Damage) -> Iterator[bytes]:
-    position = 0
-    while True:
-        try:
-            chunk = stream.read(CHUNK_BYTES)
-        except (EOFError, zlib.error) as error:
-            damage.found(position, str(error))
-            return
-        if not chunk:
-            return
-        position += len(chunk)
-        yield chunk
-
-
-def _timed(
-    path: Path | str, stream: _Unpacked, damage: Damage
-) -> Iterator[tuple[float | None, bytes]]:
-    position = 0
-    for time, offset, length in _arrivals(path, damage):
-        try:
-            chunk = stream.read(length)
-        except (EOFError, zlib.error) as error:
-            damage.found(position, str(error))
-            return
-        if offset != position or len(chunk) != length:
-            damage.found(position, "the file of arrival times does not fit the recording")
-            if chunk:
-                yield None, chunk
-            break
-        position += length
-        yield time, chunk
-    for chunk in _whole_reads(stream, damage):
-        yield None, chunk
-
-
-def _arrivals(path: Path | str, damage: Damage) -> Iterator[tuple[float, int, int]]:
-    if str(path) == "-":
-        return
-    plain = sidecar_of(Path(path))
-    packed = plain.with_name(plain.name + ".gz")
-    if plain.exists():
-        text = plain.read_text(encoding="ascii", errors="replace")
-    elif packed.exists():
-        text = gzip.decompress(packed.read_bytes()).decode("ascii", "replace")
-    else:
-        return
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) > 1 and words[2:3] in (["EOF"], ["RESET"]):
-            return  # how the connection ended
-        try:
-            time, offset, length = words
-            arrival = float(time), int(offset), int(length)
-        except ValueError:
-            damage.found(0, f"the file of arrival times has a line {line!r}")
-            return
-        yield arrival
-
-
-def _ami_events(
-    chunks: Iterator[tuple[float | None, bytes]], head: bytes, damage: Damage
-) -> Iterator[TimedEvent]:
-    """
-    Read the events of a byte stream, whatever ends its lines.
-    """
-    lines_end_in_lf = _has_bare_line_feeds(head)
-    stream = AmiStream(NAMES_THAT_MATTER, b"\n" if lines_end_in_lf else b"\r\n")
-    time: float | None = None
-    for time, chunk in chunks:
-        octets = chunk.replace(b"\r", b"") if lines_end_in_lf else chunk
-        yield from _read(stream.feed(octets), time)
-    yield from _read(stream.finish(), time)
-    if stream.garbage_at is not None:
-        damage.found(stream.garbage_at, "what stands here is no AMI message")
-    if stream.unfinished:
-        damage.found(stream.position - stream.unfinished, "the last message is cut off")
-
-
-def _has_bare_line_feeds(head: bytes) -> bool:
-    return head.count(b"\n") > head.count(b"\r\n")
-
-
-def _read(messages: list[AmiMessage], time: float | None) -> Iterator[TimedEvent]:
-    for message in messages:
-        if not message.name:
-            continue
-        with contextlib.suppress(ValueError):  # an event without what it is about
-            ami_event = read_message(message)
+            try:
+                ami_event = read_message(message)
+            except ValueError as error:
+                self.oddities[str(error)] += 1
+                continue
             if ami_event is not None:
-                yield ami_event, message.timestamp or time
+                stamp = message.timestamp
+                yield ami_event, arrived if stamp is None else stamp
 
+    def _json(self, chunks: Iterator[Chunk]) -> Iterator[tuple[AmiMessage, float | None]]:
+        reader = JsonRecording(self.name)
+        try:
+            yield from reader.messages(octets for _, octets in chunks)
+        finally:
+            if reader.others:
+                self.oddities["JSON value that is no event"] += reader.others
 
-class RecordingWriter:
-    """
-    Writes a recording: give it every read as it comes. Use it as a context manager.
+    def _log(
+        self, chunks: Iterator[Chunk], wanted: Container[bytes] | None
+    ) -> Iterator[tuple[AmiMessage, float | None]]:
+        log = AmiLog(wanted)
+        self.oddities = log.oddities
+        damage: RecordingError | None = None
+        time: float | None = None
+        try:
+            for time, octets in chunks:
+                for message in log.feed(octets):
+                    yield message, time
+        except RecordingError as error:
+            damage = error
+        if damage is None or log.damage is not None:
+            damage = self._damage_in(log) or damage
+        for message in log.finish(as_received=self._as_received):
+            yield message, time
+        damage = damage or self._damage_in(log)
+        if log.cut_at is not None:
+            cut = f"ends in the middle of the message that begins at byte {log.cut_at}"
+            if self._as_received:
+                self.remarks.append(f"{cut}: Asterisk closed the connection there")
+            else:
+                damage = damage or RecordingError(self.name, log.position, cut)
+        if damage is not None:
+            raise damage
 
-    Each read is on its way to the disk when `write` returns, so that a crash loses little.
-    Raises FileExistsError rather than overwrite a recording.
-    """
+    def _damage_in(self, log: AmiLog) -> RecordingError | None:
+        if log.damage is None:
+            return None
+        counted = ", counted in the decompressed data" if self._stored.compressed else ""
+        return RecordingError(self.name, log.damage.offset, f"{log.damage.kind}{counted}")
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        self.path = path
-        self._mode = "wb" if overwrite else "xb"
-        self._bytes: IO[bytes] | None = None
-        self._times: IO[bytes] | None = None
-        #: Bytes written so far.
-        self.position = 0
-
-    def __enter__(self) -> Self:
-        times = sidecar_of(self.path)
-        if self.path.suffix == ".gz":
-            self._bytes = cast("IO[bytes]", gzip.open(self.path, self._mode))
-        else:
-            self._bytes = self.path.open(self._mode)
-        self._times = times.open(self._mode)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for file in (self._bytes, self._times):
-            if file is not None:
-                file.close()
-
-    def write(self, octets: bytes, arrival: float) -> None:
+    def _timed(self, pieces: Iterator[bytes], sidecar: Path) -> Iterator[Chunk]:
         """
-        Append one read, which came at *arrival* (seconds since the epoch).
+        Cut the content as *sidecar* says; what it does not cover has no time.
         """
-        if self._bytes is None or self._times is None:
-            raise RuntimeError("a RecordingWriter has to be entered before it writes")
-        self._bytes.write(octets)
-        self._bytes.flush()
-        self._times.write(f"{arrival:.6f} {self.position} {len(octets)}\n".encode())
-        self._times.flush()
-        self.position += len(octets)
+        buffer = bytearray()
+        damage: RecordingError | None = None
+        try:
+            yield from self._cut(pieces, sidecar, buffer)
+        except RecordingError as error:
+            damage = error
+        untimed = 0
+        try:
+            for piece in itertools.chain([bytes(buffer)], pieces):
+                untimed += len(piece)
+                yield None, piece
+        except RecordingError as error:
+            damage = damage or error
+        if damage is not None:
+            raise damage
+        self._as_received = not untimed
+        if untimed:
+            self.remarks.append(f"{sidecar.name} has no times for its last {untimed} bytes")
+
+    def _cut(
+        self, pieces: Iterator[bytes], sidecar: Path, buffer: bytearray
+    ) -> Iterator[tuple[float, bytes]]:
+        """
+        Give one read after the other; what is left of the pieces stays in *buffer*.
+        """
+        for arrival in read_arrivals(sidecar):
+            while len(buffer) < arrival.length and (piece := next(pieces, b"")):
+                buffer += piece
+            octets = bytes(buffer[: arrival.length])
+            del buffer[: arrival.length]
+            yield arrival.time, octets
+            if len(octets) < arrival.length:
+                reason = f"it ends here, but {sidecar.name} goes on"
+                raise RecordingError(self.name, arrival.offset + len(octets), reason)
+
+
+def read_recording(source: Source) -> Iterator[Chunk]:
+    """
+    Give the bytes of the recording *source* read by read, each with its time if it has one.
+
+    Raise `RecordingError` after the last readable one if the recording is damaged.
+    """
+    return Recording(source).chunks()
+
+
+def read_events(source: Source) -> Iterator[TimedEvent]:
+    """
+    Give the AMI events that matter in the recording *source*, each with its time.
+
+    The time is the event's own time stamp or, without one, that of the read which completed
+    it. Raise `RecordingError` after the last readable event if the recording is damaged.
+    """
+    return Recording(source).events()

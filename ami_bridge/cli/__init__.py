@@ -12,13 +12,16 @@ import click
 from ami_bridge import __version__
 from ami_bridge.errors import AmiBridgeError
 
-#: Command to the module that holds it, imported when it is used: help has to be quick.
+#: Commands, each in the module of its name, which is imported when it is used: help has to
+#: be quick. A test holds these lines against the commands' own.
 _COMMANDS = {
-    "run": "run",
-    "check": "check",
-    "replay": "replay",
-    "record": "record",
-    "receive": "receive",
+    "run": "Attach to the PBX and notify.",
+    "check": "Say how the rules are understood, and what the PBX thinks of them.",
+    "replay": "Say what the bridge says of recorded calls.",
+    "record": "Record what the PBX says, byte for byte.",
+    "simulate": "Be an AMI server that plays recordings.",
+    "receive": "Receive call-event requests and show them.",
+    "demo": "Play recorded calls to a bridge and show the requests that arrive.",
 }
 
 _EPILOG = """
@@ -49,11 +52,30 @@ class _Commands(click.Group):
         """
         Find the command called *name*.
         """
-        module = _COMMANDS.get(name)
-        if module is None:
+        if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{module}").command
+        command: click.Command = importlib.import_module(f"{__name__}.{name}").command
         return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """
+        Write the list of commands for the help.
+        """
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """
+        Run a command, to its last written byte.
+        """
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; nothing more must be written at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+        return result
 
 
 @click.command(
@@ -77,18 +99,13 @@ def main() -> None:
     """
     colour = False if "NO_COLOR" in os.environ else None
     try:
-        cli.main(prog_name="ami-bridge", standalone_mode=False, color=colour)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        # What `Context.exit` was given is returned; a command itself returns nothing.
+        sys.exit(cli.main(prog_name="ami-bridge", standalone_mode=False, color=colour))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; nothing more must be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
     except AmiBridgeError as error:
         click.secho(str(error), err=True, fg="red", color=colour)
         sys.exit(error.exit_code)

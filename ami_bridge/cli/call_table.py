@@ -1,88 +1,251 @@
 """
-Call events for the eye: grouped by call, aligned, coloured.
+Call events for the eye: one block for each call, one row for each leg.
+
+::
+
+    1795407961.104  2026-11-23 04:26:01  14155550100 ACME Corp → 15551230600
+      0003*002  IN  ← 14155550100 ACME Corp   +0.000   +1.007   +4.012  ANSWER   talked 3.0 s
+      0003*003  IN  ← 14155550100 ACME Corp   +0.001            +1.009  UNKNOWN  answered elsewhere
+
+Times are seconds after the call's first event: of the Dial event, the answer and the Hangup.
 """
 
 import time
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Container, Iterator
 
 import attrs
 import click
 
-from ami_bridge.core.call_events import CallEvent, CallStatus, EventType, HangupDialect, call_status
+from ami_bridge.core.call_events import (
+    CallEvent,
+    CallFlow,
+    CallStatus,
+    EventType,
+    HangupDialect,
+    call_status,
+)
 
-_COLOURS = {
-    EventType.DIAL_IN: "cyan",
-    EventType.DIAL_OUT: "blue",
-    EventType.ANSWER_IN: "green",
-    EventType.ANSWER_OUT: "green",
-    EventType.HANGUP: "bright_black",
+_ANSWERS = (EventType.ANSWER_IN, EventType.ANSWER_OUT)
+#: Q.850: the call was answered by another phone.
+_ANSWERED_ELSEWHERE = 26
+_OUTCOMES = {
+    CallStatus.BUSY: ("busy", "red"),
+    CallStatus.NOANSWER: ("no answer", "yellow"),
+    CallStatus.CANCEL: ("cancelled", "yellow"),
+    CallStatus.CONGESTION: ("congestion", "red"),
+    CallStatus.CHANUNAVAIL: ("unreachable", "red"),
 }
+#: A phone that refused at once did not ring.
+_SHORTEST_TOLD = 0.05
+_EXTENSION_WIDTH = 9
+_PARTY_WIDTH = 26
+_TIME_WIDTH = 9
 
 
 @attrs.define
+class _Leg:
+    """
+    What is known of one row.
+    """
+
+    dial: CallEvent
+    answer: CallEvent | None = None
+    hangup: CallEvent | None = None
+
+
+@attrs.define
+class _Call:
+    """
+    What is known of one block.
+    """
+
+    legs: dict[str, _Leg] = attrs.field(factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """
+        Tell whether all legs so far have ended.
+        """
+        return all(leg.hangup is not None for leg in self.legs.values())
+
+
 class CallTable:
     """
-    Collects call events and gives each call, as lines, when its last leg has ended.
+    Collects call events, and gives a call as lines once it is over.
+
+    A call whose legs have all ended may go on: the next phone is tried. It is over when its
+    first channel, whose Uniqueid its CallID is (after *pbx*, if that has a name), is gone.
     """
 
-    dialect: HangupDialect = HangupDialect.SIMPLE
-    _calls: dict[str, list[CallEvent]] = attrs.field(factory=dict, init=False)
-    _open_legs: dict[str, set[str]] = attrs.field(factory=dict, init=False)
+    def __init__(self, dialect: HangupDialect = HangupDialect.SIMPLE, pbx: str = "") -> None:
+        self._dialect = dialect
+        self._prefix = f"{pbx}-" if pbx else ""
+        self._calls: dict[str, _Call] = {}
+        #: Calls all of whose legs have ended, in the order in which they did.
+        self._resting: dict[str, None] = {}
+        self._begun = False
 
-    def add(self, call_event: CallEvent) -> list[str]:
+    @property
+    def waits(self) -> bool:
         """
-        Take *call_event*; return the lines of its call if that is over now.
+        Tell whether `finished` may have something to give.
         """
-        call = self._calls.setdefault(call_event.call_id, [])
-        legs = self._open_legs.setdefault(call_event.call_id, set())
-        call.append(call_event)
-        if call_event.type is not EventType.HANGUP:
-            legs.add(call_event.leg)
-            return []
-        legs.discard(call_event.leg)
-        return [] if legs else list(self._close(call_event.call_id))
+        return bool(self._resting)
 
-    def rest(self) -> list[str]:
+    def add(self, call_event: CallEvent) -> None:
         """
-        Return the lines of the calls that are not over.
+        Take *call_event* into its call.
         """
-        return [line for call_id in list(self._calls) for line in self._close(call_id)]
+        call_id = call_event.call_id
+        call = self._calls.setdefault(call_id, _Call())
+        leg = call.legs.setdefault(call_event.leg, _Leg(call_event))
+        if call_event.type in _ANSWERS:
+            leg.answer = call_event
+        elif call_event.type is EventType.HANGUP:
+            leg.hangup = call_event
+        self._resting.pop(call_id, None)
+        if call.is_over:
+            self._resting[call_id] = None
 
-    def _close(self, call_id: str) -> Iterator[str]:
-        still_up = bool(self._open_legs.pop(call_id))
-        return self._lines(self._calls.pop(call_id), still_up=still_up)
+    def finished(self, living: Container[str]) -> Iterator[str]:
+        """
+        Give the lines of the calls that are over, and forget them.
 
-    def _lines(self, call: list[CallEvent], *, still_up: bool) -> Iterator[str]:
-        first = call[0]
-        clock = "" if first.time is None else time.strftime("%H:%M:%S ", time.localtime(first.time))
-        caller = " ".join(part for part in (first.caller_id_num, first.caller_id_name) if part)
-        title = f"{clock}{caller or 'unknown'} → {first.called_number or first.called_extension}"
-        did = f"  on {first.called_did}" if first.called_did else ""
-        end = "  still up" if still_up else ""
-        yield click.style(title, bold=True) + click.style(
-            f"{did}  {call[0].call_id}{end}", dim=True
-        )
-        width = max(len(event.extension) for event in call)
-        for event in call:
-            yield self._row(event, first.time, width)
+        *living* are the Uniqueids of the channels that exist.
+        """
+        for call_id in list(self._resting):
+            if call_id.removeprefix(self._prefix) not in living:
+                del self._resting[call_id]
+                yield from self._block(call_id, self._calls.pop(call_id))
+
+    def rest(self) -> Iterator[str]:
+        """
+        Give the lines of all calls that are left, whether they are over or not.
+        """
+        self._resting.clear()
+        while self._calls:
+            call_id = next(iter(self._calls))
+            yield from self._block(call_id, self._calls.pop(call_id))
+
+    def _block(self, call_id: str, call: _Call) -> Iterator[str]:
+        first = next(iter(call.legs.values())).dial
+        if not self._begun:
+            yield click.style(_heading(), dim=True)
         yield ""
+        self._begun = True
+        yield _title(call_id, first)
+        for leg in call.legs.values():
+            yield self._row(leg, first.time)
 
-    def _row(self, event: CallEvent, begin: float | None, width: int) -> str:
-        since = "" if begin is None or event.time is None else f"{event.time - begin:+.1f}s"
-        status = call_status(event, self.dialect)
-        colour = "red" if status is not CallStatus.ANSWER else "green"
-        told = click.style(f"{event.type.value:<10}", fg=_COLOURS[event.type])
-        if event.type is EventType.HANGUP:
-            told += " " + click.style(f"{status.value:<8}", fg=colour) + _lasted(event)
-        elif event.called_extension not in ("", event.extension):
-            told += " " + click.style(f"to {event.called_extension}", dim=True)
-        return f"  {since:>8}  {event.extension:<{width}}  {told}".rstrip()
+    def _row(self, leg: _Leg, begin: float | None) -> str:
+        dial, hangup = leg.dial, leg.hangup
+        # An OUT leg's called extension may become another with the answer.
+        latest = hangup or leg.answer or dial
+        incoming = dial.call_flow is CallFlow.IN
+        flow = click.style("IN  ←" if incoming else "OUT →", fg="cyan" if incoming else "blue")
+        times = "".join(
+            " " * _TIME_WIDTH if event is None else _after(event, begin)
+            for event in (dial, leg.answer, hangup)
+        )
+        if hangup is None:
+            status = click.style("still up" if leg.answer else "still ringing", fg="magenta")
+            times = times[: 2 * _TIME_WIDTH] + " " * _TIME_WIDTH
+        else:
+            status = self._outcome(hangup)
+        extension = click.style(_padded(dial.extension, _EXTENSION_WIDTH), bold=True)
+        party = _padded(_party(latest), _PARTY_WIDTH)
+        return f"  {extension} {flow} {party}{times}  {status}"
+
+    def _outcome(self, hangup: CallEvent) -> str:
+        word = f"{call_status(hangup, self._dialect).value:<7}"
+        if hangup.call_status is CallStatus.ANSWER:
+            talked = (
+                "" if hangup.talk_seconds is None else f"  talked {_lasted(hangup.talk_seconds)}"
+            )
+            return click.style(word, fg="green") + talked
+        outcome, colour = _OUTCOMES.get(hangup.call_status, ("", "yellow"))
+        if hangup.hangup_cause == _ANSWERED_ELSEWHERE:
+            outcome = "answered elsewhere"
+        rang = ""
+        if (
+            hangup.ring_seconds or 0.0
+        ) >= _SHORTEST_TOLD and hangup.call_status is not CallStatus.CHANUNAVAIL:
+            rang = click.style(f" after {_lasted(hangup.ring_seconds)}", dim=True)
+        return f"{click.style(word, fg=colour)}  {outcome}{rang}"
 
 
-def _lasted(event: CallEvent) -> str:
-    if event.ring_seconds is None:
-        return ""
-    rang = f"  rang {event.ring_seconds:.1f}s"
-    return click.style(
-        rang + (f", talked {event.talk_seconds:.1f}s" if event.talk_seconds else ""), dim=True
+def _heading() -> str:
+    columns = "".join(f"{name:>{_TIME_WIDTH}}" for name in ("Dial", "Answer", "Hangup"))
+    width = _EXTENSION_WIDTH + len(" IN  ← ") + _PARTY_WIDTH
+    return f"  {'Extension':<{width}}{columns}  Status"
+
+
+def _title(call_id: str, first: CallEvent) -> str:
+    caller = _visible(" ".join(filter(None, (first.caller_id_num, first.caller_id_name))))
+    called = _visible(first.called_number or first.called_extension)
+    parts = [click.style(_visible(call_id), fg="yellow")]
+    if first.time is not None:
+        parts.append(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.time)))
+    parts.append(click.style(f"{caller or 'unknown'} → {called or 'unknown'}", bold=True))
+    if first.called_did and first.called_did != first.called_number:
+        parts.append(f"on {_visible(first.called_did)}")
+    return "  ".join(parts)
+
+
+def _party(call_event: CallEvent) -> str:
+    """
+    Say with whom the leg's extension speaks.
+    """
+    if call_event.call_flow is CallFlow.IN:
+        return " ".join(filter(None, (call_event.caller_id_num, call_event.caller_id_name)))
+    number, extension = call_event.called_number, call_event.called_extension
+    if extension and number and extension != number:
+        return f"{number} ({extension})"
+    return number or extension
+
+
+def _after(call_event: CallEvent, begin: float | None) -> str:
+    if call_event.time is None or begin is None:
+        return f"{'✓':>{_TIME_WIDTH}}"
+    return f"{call_event.time - begin:>+{_TIME_WIDTH}.3f}"
+
+
+def _lasted(seconds: float) -> str:
+    """
+    Write a length of time as people say it.
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
+def _visible(text: str) -> str:
+    """
+    Put a mark in place of what a terminal would obey.
+    """
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
+
+
+def _padded(text: str, width: int) -> str:
+    """
+    Make *text* as wide as *width* columns of a terminal: Chinese letters take two.
+    """
+    text = _visible(text)
+    room = width
+    for index, letter in enumerate(text):
+        columns = _columns(letter)
+        if columns > room or (columns == room and _columns(text[index + 1 : index + 2])):
+            return f"{text[:index]}…" + " " * (room - 1)
+        room -= columns
+    return text + " " * room
+
+
+def _columns(letter: str) -> int:
+    if not letter or unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -34,7 +34,7 @@ _MARKS = {True: ("yes", "green"), False: ("NO", "red")}
 @click.command("check")
 @rules_option
 @click.option("--connect", is_flag=True, help="Also log in to the PBX and ask it.")
-def command(rules: Path | None, connect: bool) -> None:  # noqa: FBT001
+def command(rules: Path | None, connect: bool) -> None:
     """
     Say how the rules are understood, or name every mistake in them (exit code 78).
 
@@ -106,7 +106,7 @@ def _mark(text: str, *, good: bool) -> None:
 
 
 def _manager_conf(settings: AsteriskSettings) -> list[str]:
-    names = "|".join(sorted(name.decode() for name in NAMES_THAT_MATTER) + ["Shutdown"])
+    names = "|".join(sorted({"Shutdown", *(name.decode() for name in NAMES_THAT_MATTER)}))
     return [
         f"[{settings.username}]",
         "read = call,system",

@@ -12,7 +12,8 @@ import attrs
 import click
 
 from ami_bridge.adapters.ami_session import AmiSession
-from ami_bridge.adapters.recording import RecordingWriter, sidecar_of
+from ami_bridge.adapters.recorder import RecordingWriter
+from ami_bridge.adapters.sidecar import sidecar_of
 from ami_bridge.core.anonymise import Anonymiser
 from ami_bridge.errors import AmiLost
 from ami_bridge.logs import log_to
@@ -41,9 +42,9 @@ def command(
     output: Path,
     rules: Path | None,
     duration: float | None,
-    all_events: bool,  # noqa: FBT001
-    anonymise: bool,  # noqa: FBT001
-    overwrite: bool,  # noqa: FBT001
+    all_events: bool,
+    anonymise: bool,
+    overwrite: bool,
 ) -> None:
     """
     Record what the PBX says, byte for byte, until Ctrl-C.

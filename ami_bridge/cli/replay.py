@@ -1,32 +1,44 @@
 """
-``ami-bridge replay``: what the bridge would say of recorded calls.
+``ami-bridge replay``: what the bridge says of recorded calls.
 """
 
 import asyncio
-import contextlib
-import json
-import sys
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ami_bridge.adapters.outbox import InMemoryOutbox
-from ami_bridge.adapters.recording import TimedEvent, read_events
+from ami_bridge.adapters.recording import Recording
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.core.call_events import CallEvent, HangupDialect, parameters
+from ami_bridge.adapters.stored_bytes import STANDARD_INPUT
+from ami_bridge.core.ami_events import NAMES_THAT_MATTER
+from ami_bridge.core.ami_fast_lane import read_message
+from ami_bridge.core.ami_stream import AmiMessage
+from ami_bridge.core.call_events import CallEvent
+from ami_bridge.core.channel_list import NAMES_OF_LISTS, ChannelLists
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.errors import RecordingError
 from ami_bridge.logs import log_to
 from ami_bridge.pipeline import Pipeline
+from ami_bridge.settings import Config
 
-from .call_table import CallTable
 from .options import load_rules, rules_option
+from .printers import JsonLines, Printer, Requests, Table
+from .progress import ProgressLine
 
-#: Files smaller than this are replayed before a progress bar could be read.
-_LONG_BYTES = 4 * 1024 * 1024
+#: Messages that are read at once while requests are sent; from a pipe one by one.
+_BATCH = 256
+#: Deliveries that may wait before the replay waits for the receivers.
+_MOST_WAITING = 2000
+#: A replay that delivered not everything ends so: EX_UNAVAILABLE.
+_UNDELIVERED = 69
+
+TimedMessage = tuple[AmiMessage, float | None]
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -38,38 +50,29 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    ) -> float | None:
         """
-        Give the factor; 0 stands for ``max``.
+        Give the factor; None stands for ``max``.
         """
         if value == "max":
-            return 0.0
+            return None
         try:
             factor = float(value)
         except ValueError:
-            factor = -1.0
-        if factor <= 0:
+            factor = 0.0
+        if not 0 < factor < float("inf"):
             self.fail(f"{value!r} is neither max nor a factor such as 1 or 10", param, ctx)
         return factor
 
 
-def json_line(call_event: CallEvent, dialect: HangupDialect = HangupDialect.SIMPLE) -> str:
-    """
-    Write *call_event* as ``--output jsonl`` prints it, a public interface: see docs/payload.md.
-    """
-    return json.dumps(
-        {
-            "event": call_event.type.value,
-            "extension": call_event.extension,
-            "time": call_event.time,
-            "parameters": parameters(call_event, dialect),
-        },
-        ensure_ascii=False,
-    )
-
-
-@click.command("replay")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.command("replay", short_help="Say what the bridge says of recorded calls.")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+)
 @rules_option
 @click.option(
     "-o",
@@ -86,183 +89,227 @@ def json_line(call_event: CallEvent, dialect: HangupDialect = HangupDialect.SIMP
     type=Speed(),
     default="max",
     show_default=True,
-    help="max, or how many times faster than recorded.",
+    metavar="max|N",
+    help="N times as fast as recorded (1: real time), or as fast as it goes.",
 )
 def command(
     files: tuple[str, ...],
     rules: Path | None,
     output: str,
-    requests: bool,  # noqa: FBT001
-    send: bool,  # noqa: FBT001
-    speed: float,
+    requests: bool,
+    send: bool,
+    speed: float | None,
 ) -> None:
     """
     Replay recordings of AMI streams and say what the bridge says of them.
 
-    FILE is a recording (NAME.ami, with NAME.ts beside it), a log of a telnet session, JSON of
-    event headers, each also as .gz, or - for standard input. Several files are one PBX's history,
+    FILE is a recording (NAME.ami, with NAME.ts beside it), a log of a telnet session, or JSON of
+    event headers, each also as .gz; - is standard input. Several files are one PBX's history,
     one after the other.
+
+    \b
+    ami-bridge replay calls.ami
+    ami-bridge replay calls.ami --output jsonl | jq .event
+    ami-bridge replay calls.ami --rules rules.toml --requests
     """
     config = load_rules(rules, secret_needed=False)
-    pipeline = Pipeline(config)
-    damage: list[RecordingError] = []
-    events = _paced(_all_events(files, damage), speed)
-    calls = _Calls(pipeline, _printer(pipeline, output, requests=requests))
+    replay = Replay(files, config, output=output, requests=requests, speed=speed)
     if send:
         log_to(level="warning")
-        asyncio.run(_send(calls, events))
+        undelivered = asyncio.run(replay.send())
     else:
-        for ami_event in events:
-            calls.take(ami_event)
-    calls.finish()
-    if damage:
-        raise damage[0]
+        undelivered = 0
+        replay.run()
+    if replay.damage:
+        raise replay.damage[0]
+    if undelivered:
+        raise click.exceptions.Exit(_UNDELIVERED)
 
 
-class _Calls:
+class Replay:
     """
-    The pipeline of a replay, with what is printed of it.
+    One replay of *files*, from the first to the last.
     """
 
-    def __init__(self, pipeline: Pipeline, printer: "_Printer") -> None:
-        self.pipeline = pipeline
-        self._printer = printer
+    def __init__(
+        self,
+        files: tuple[str, ...],
+        config: Config,
+        *,
+        output: str,
+        requests: bool,
+        speed: float | None,
+    ) -> None:
+        self._files = files
+        self._config = config
+        self._pipeline = Pipeline(config)
+        self._lists = ChannelLists(lambda: self._pipeline.correlator.channels)
+        self._progress = ProgressLine()
+        self._printer = self._make_printer(output, requests=requests)
+        self._pace = Pace(speed)
+        self._oddities: Counter[str] = Counter()
+        #: What was damaged; all of it was told but the first, which ends the command.
+        self.damage: list[RecordingError] = []
 
-    def take(self, timed: TimedEvent) -> list[Delivery]:
+    def run(self) -> None:
         """
-        Replay one AMI event; give the deliveries that follow.
+        Replay, and send nothing.
         """
-        call_events = self.pipeline.take((timed,))
-        if not call_events:
-            return []
-        deliveries = self.pipeline.owe(call_events, time.time())
-        self._printer.show(call_events, deliveries)
+        for message, arrived in self._messages():
+            if (wait := self._pace.wait_for(arrived)) > 0:
+                time.sleep(wait)
+            self._take(message, arrived)
+        self._finish()
+
+    async def send(self) -> int:
+        """
+        Replay, and send what the rules ask for; give the number that was not delivered.
+        """
+        outbox = InMemoryOutbox()
+        settings = self._config.delivery
+        messages = self._messages()
+        size = 1 if STANDARD_INPUT in self._files else _BATCH
+        owed = 0
+        changed = asyncio.Event()
+        outbox.subscribe(changed.set)
+        async with Sender(outbox, settings) as sender:
+            sending = asyncio.create_task(sender.run(), name="sender")
+            # Reading may wait for a pipe; the loop must not.
+            while batch := await asyncio.to_thread(lambda: list(itertools.islice(messages, size))):
+                for message, arrived in batch:
+                    if (wait := self._pace.wait_for(arrived)) > 0:
+                        await asyncio.sleep(wait)
+                    deliveries = self._take(message, arrived)
+                    owed += len(deliveries)
+                    await outbox.put(deliveries)
+                while sum((await outbox.waiting()).values()) > _MOST_WAITING:
+                    changed.clear()
+                    await changed.wait()
+            deliveries = self._finish()
+            owed += len(deliveries)
+            await outbox.put(deliveries)
+            left = await sender.drain(settings.drain_seconds)
+            sending.cancel()
+        return _tell_of_deliveries(owed, outbox, left)
+
+    def _make_printer(self, output: str, *, requests: bool) -> Printer:
+        dialect = self._config.hangup_dialect
+        if requests:
+            return Requests(self._echo, as_json=output == "jsonl")
+        if output == "jsonl":
+            return JsonLines(self._echo, dialect)
+        return Table(self._echo, dialect, self._config.correlator.pbx)
+
+    def _echo(self, line: str) -> None:
+        self._progress.hide()
+        click.echo(line)
+
+    def _messages(self) -> Iterator[TimedMessage]:
+        """
+        Read all files; damage is kept until everything readable was replayed.
+        """
+        for file in self._files:
+            recording = Recording(file)
+            try:
+                for message, arrived in recording.messages(NAMES_THAT_MATTER | NAMES_OF_LISTS):
+                    self._progress.show(recording.name, recording.position, recording.total)
+                    yield message, arrived if message.timestamp is None else message.timestamp
+            except RecordingError as error:
+                if self.damage:
+                    self._say(str(error), "red")
+                self.damage.append(error)
+            self._oddities += recording.oddities
+            for remark in recording.remarks:
+                self._say(f"{recording.name}: {remark}", "yellow")
+
+    def _take(self, message: AmiMessage, now: float | None) -> list[Delivery]:
+        """
+        Replay one message; give the deliveries that follow.
+        """
+        deliveries = self._pass_time(now)
+        pipeline = self._pipeline
+        listed = self._lists.take(message)
+        if listed is not None:
+            said = pipeline.correlator.resynchronise(listed.living, listed.known_before, now)
+            deliveries += self._show(pipeline.sift(said))
+        elif message.name and message.name not in NAMES_OF_LISTS:
+            try:
+                ami_event = read_message(message)
+            except ValueError as error:
+                self._oddities[str(error)] += 1
+            else:
+                if ami_event is not None:
+                    deliveries += self._show(pipeline.take(((ami_event, now),)))
+        self._printer.rest(lambda: pipeline.correlator.channels)
         return deliveries
 
-    def finish(self) -> None:
+    def _pass_time(self, now: float | None) -> list[Delivery]:
         """
-        Print what is left, and what was odd.
+        Do what became due before *now*; None means whatever is due at all.
         """
-        pipeline = self.pipeline
-        while (due := pipeline.correlator.next_deadline()) is not None:
-            left = pipeline.sift(pipeline.correlator.tick(due))
-            self._printer.show(left, pipeline.owe(left, time.time()))
+        correlator = self._pipeline.correlator
+        deliveries: list[Delivery] = []
+        while (due := correlator.next_deadline()) is not None and (now is None or due <= now):
+            deliveries += self._show(self._pipeline.sift(correlator.tick(due)))
+        return deliveries
+
+    def _show(self, call_events: list[CallEvent]) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        for call_event in call_events:
+            owed = self._pipeline.owe([call_event], time.time())
+            self._printer.show(call_event, owed)
+            deliveries += owed
+        return deliveries
+
+    def _finish(self) -> list[Delivery]:
+        """
+        Print what is left, then what was odd; give the deliveries that follow.
+        """
+        deliveries = self._pass_time(None)
         self._printer.finish()
-        for kind, count in pipeline.anomalies.most_common():
-            click.secho(f"odd: {count} x {kind}", err=True, dim=True)
-        open_legs = len(pipeline.correlator.open_legs)
+        self._progress.hide()
+        for kind, count in (self._oddities + self._pipeline.anomalies).most_common():
+            self._say(f"odd: {count} x {kind}")
+        open_legs = self._pipeline.correlator.open_legs
         if open_legs:
-            click.secho(f"{open_legs} legs are still open at the end", err=True, dim=True)
+            extensions = ", ".join(sorted({leg.extension for leg in open_legs})[:10])
+            legs = f"{len(open_legs)} leg{'s' if len(open_legs) > 1 else ''}"
+            self._say(f"{legs} still open at the end: {extensions}")
+        return deliveries
+
+    def _say(self, sentence: str, colour: str | None = None) -> None:
+        self._progress.hide()
+        click.secho(sentence, err=True, fg=colour, dim=colour is None)
 
 
-class _Printer:
+class Pace:
     """
-    Prints call events line by line, each as *line* gives it.
+    Lets recorded time pass *factor* times as fast as it did; None: as fast as it goes.
     """
 
-    def __init__(self, line: Callable[[CallEvent], str]) -> None:
-        self._line = line
+    def __init__(self, factor: float | None) -> None:
+        self._factor = factor
+        self._first: float | None = None
+        self._begun = 0.0
 
-    def show(self, call_events: list[CallEvent], _deliveries: list[Delivery]) -> None:
+    def wait_for(self, recorded: float | None) -> float:
         """
-        Print what was just said.
+        Say how many seconds there are until *recorded*.
         """
-        for call_event in call_events:
-            click.echo(self._line(call_event))
-
-    def finish(self) -> None:
-        """
-        Print what was held back.
-        """
+        if self._factor is None or recorded is None:
+            return 0.0
+        if self._first is None:
+            self._first, self._begun = recorded, time.monotonic()
+        return (recorded - self._first) / self._factor - (time.monotonic() - self._begun)
 
 
-class _TablePrinter(_Printer):
-    def __init__(self, dialect: HangupDialect) -> None:
-        self._table = CallTable(dialect)
-
-    def show(self, call_events: list[CallEvent], _deliveries: list[Delivery]) -> None:
-        for call_event in call_events:
-            for line in self._table.add(call_event):
-                click.echo(line)
-
-    def finish(self) -> None:
-        for line in self._table.rest():
-            click.echo(line)
-
-
-class _RequestPrinter(_Printer):
-    def __init__(self) -> None:
-        pass
-
-    def show(self, _call_events: list[CallEvent], deliveries: list[Delivery]) -> None:
-        for delivery in deliveries:
-            request = delivery.request
-            click.echo(f"{click.style(request.method.value, fg='cyan')} {request.url}")
-            for name, value in request.headers.items():
-                click.secho(f"{name}: {value}", dim=True)
-            if request.body is not None:
-                click.echo(f"\n{request.body.decode()}")
-            click.echo()
-
-
-def _printer(pipeline: Pipeline, output: str, *, requests: bool) -> _Printer:
-    dialect = pipeline.config.hangup_dialect
-    if requests:
-        return _RequestPrinter()
-    if output == "jsonl":
-        return _Printer(lambda call_event: json_line(call_event, dialect))
-    return _TablePrinter(dialect)
-
-
-def _all_events(files: tuple[str, ...], damage: list[RecordingError]) -> Iterator[TimedEvent]:
-    """
-    Read all files; what is damaged is kept for the end, when everything readable was shown.
-    """
-    for file in files:
-        with contextlib.ExitStack() as stack:
-            try:
-                yield from read_events(file, _progress(file, stack))
-            except RecordingError as error:
-                damage.append(error)
-
-
-def _progress(file: str, stack: contextlib.ExitStack) -> Callable[[int], None] | None:
-    if file == "-" or not sys.stderr.isatty():
-        return None
-    size = Path(file).stat().st_size
-    if size < _LONG_BYTES:
-        return None
-    bar = stack.enter_context(click.progressbar(length=size, label=file, file=sys.stderr))
-    return lambda read: bar.update(read - bar.pos)
-
-
-def _paced(events: Iterator[TimedEvent], speed: float) -> Iterator[TimedEvent]:
-    """
-    Hold events back until their time, *speed* times faster than recorded; 0 holds nothing.
-    """
-    begun = time.monotonic()
-    first: float | None = None
-    for ami_event, at in events:
-        if speed and at is not None:
-            first = at if first is None else first
-            wait = (at - first) / speed - (time.monotonic() - begun)
-            if wait > 0:
-                time.sleep(wait)
-        yield ami_event, at
-
-
-async def _send(calls: _Calls, events: Iterator[TimedEvent]) -> None:
-    """
-    Replay and send; reading and waiting happen off the loop, so that sending goes on.
-    """
-    settings = calls.pipeline.config.delivery
-    outbox = InMemoryOutbox()
-    async with Sender(outbox, settings) as sender:
-        sending = asyncio.create_task(sender.run(), name="sender")
-        while (timed := await asyncio.to_thread(next, events, None)) is not None:
-            if deliveries := calls.take(timed):
-                await outbox.put(deliveries)
-        left = await sender.drain(settings.time_to_live_seconds)
-        sending.cancel()
+def _tell_of_deliveries(owed: int, outbox: InMemoryOutbox, left: int) -> int:
+    given_up = len(outbox.given_up)
+    missing = given_up + left
+    sentence = f"{owed - missing} of {owed} requests delivered"
+    if given_up:
+        sentence += f", {given_up} given up (the last one: {outbox.given_up[-1].reason})"
     if left:
-        click.secho(f"{left} requests were not delivered", err=True, fg="red")
+        sentence += f", {left} still without success"
+    click.secho(sentence, err=True, fg="red" if missing else "green")
+    return missing

@@ -46,6 +46,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LONG_NUMBER = re.compile(r"[0-9]{7,}")
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_HEX = "[0-9A-Fa-f]{1,4}"
 _END = r"""(?=[\s;,|&/()<>"']|\Z)"""
 #: What Asterisk appends to a channel's name: eight hexadecimal digits, fewer in old versions
 #: and in other technologies than SIP.
@@ -63,9 +64,11 @@ _TOKEN = re.compile(
         | \b(?:{_TECHNOLOGY}|Local)/
       )
     | (?P<ip>(?<![0-9.]){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9.]))
-    | (?P<hexadecimal>(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{{0,4}}:){{5,7}}[0-9A-Fa-f]{{1,4}}(?![0-9A-Za-z:])
-        | (?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{{1,4}}:){{1,6}}:(?:[0-9A-Fa-f]{{1,4}}:){{0,5}}[0-9A-Fa-f]{{1,4}}
-          (?![0-9A-Za-z:]))
+    | (?P<hexadecimal>                                                    # IPv6, MAC
+        (?<![0-9A-Za-z:])
+        (?:(?:{_HEX}:){{5,7}}{_HEX} | (?:{_HEX}:){{1,6}}:(?:{_HEX}:){{0,5}}{_HEX})
+        (?![0-9A-Za-z:])
+      )
     | (?P<grouped>\(?[0-9]{{1,5}}(?:\)?[ ./-]\(?[0-9]{{2,8}}){{1,5}}(?![0-9]))
     | (?P<digits>[0-9]{{1,64}})
     | (?P<word>[A-Za-z\u00aa\u00b5\u00ba\u00c0-\u1fff\u2070-\u2fff\u3005-\U0010ffff]{{1,64}})
@@ -152,23 +155,25 @@ class Anonymiser:
         return _TOKEN.sub(lambda token: self._token(token, harmless), text)
 
     def _token(self, token: re.Match[str], harmless: frozenset[str]) -> str:
-        kind, text = token.lastgroup, token[0]
-        if kind == "suffix":
-            inner = self._text(token["exten"])
-            return f"Local/{inner}@{self._context(token['context'])}{token['suffix']}"
-        if kind == "serial":
-            return token["technology"] + self._text(token["endpoint"]) + token["serial"]
-        if kind == "ip":
-            return self._pseudonyms.ip_address(text)
-        if kind == "hexadecimal":
-            return self._pseudonyms.hexadecimal(text)
-        if kind == "grouped":
-            return self._grouped(text)
-        if kind == "digits":
-            return text if len(text) <= 2 else self._pseudonyms.number(text)
-        if kind == "word":
-            return self._word(text, harmless)
-        return text
+        match token.lastgroup:
+            case "suffix":
+                exten, context = self._text(token["exten"]), self._context(token["context"])
+                done = f"Local/{exten}@{context}{token['suffix']}"
+            case "serial":
+                done = token["technology"] + self._text(token["endpoint"]) + token["serial"]
+            case "ip":
+                done = self._pseudonyms.ip_address(token[0])
+            case "hexadecimal":
+                done = self._pseudonyms.hexadecimal(token[0])
+            case "grouped":
+                done = self._grouped(token[0])
+            case "digits" if len(token[0]) > 2:
+                done = self._pseudonyms.number(token[0])
+            case "word":
+                done = self._word(token[0], harmless)
+            case _:
+                done = token[0]
+        return done
 
     def _grouped(self, text: str) -> str:
         """

@@ -13,7 +13,6 @@ from .ami_events import ChannelSnapshot, ChannelState, DialStatus
 from .extensions import Party, PartyKind, WhoIsWho
 from .legs import Leg
 
-
 #: How many ended channels are remembered, so that a late event does not revive one.
 REMEMBERED_DEAD = 1000
 

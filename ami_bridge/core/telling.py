@@ -67,6 +67,9 @@ class Cause:
     text: str = ""
 
 
+_UNTOLD = Cause()
+
+
 def dialled_number(exten: str) -> str:
     """
     Give the number that *exten* is; Asterisk's special extensions (``s``, ``h``) are none.
@@ -323,8 +326,7 @@ class Teller:
             did = caller.called_number
         return did or channel.entrance.did or self.settings.public_numbers.get(extension, "")
 
-    def _take(self, leg: Leg, step: Step, cause: Cause | None = None) -> None:
-        cause = cause or Cause()
+    def _take(self, leg: Leg, step: Step, cause: Cause = _UNTOLD) -> None:
         call_event = leg.take(step, self._now, cause.code, cause.text)
         if call_event is not None:
             self._said.append(call_event)

@@ -2,15 +2,16 @@
 What holds for every recording, however it is cut, joined late, interleaved or repeated.
 """
 
+import itertools
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_bridge.core.ami_events import AmiEvent
-from ami_bridge.core.call_events import CallEvent
 from ami_bridge.core.correlator import Anomaly, Correlator
 from tests.replaying import (
     SCENARIOS,
@@ -21,6 +22,9 @@ from tests.replaying import (
     recorded_bytes,
     scenario_name,
 )
+
+if TYPE_CHECKING:
+    from ami_bridge.core.call_events import CallEvent
 
 STREAMS = {scenario_name(folder): recorded_bytes(folder) for folder in SCENARIOS}
 #: Recordings that end in mid call are no good where the end matters.
@@ -47,7 +51,7 @@ def test_chunks_do_not_matter(name: str, cuts: list[int]) -> None:
     """
     data = STREAMS[name]
     borders = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    pieces = [data[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    pieces = [data[a:b] for a, b in itertools.pairwise(borders)]
 
     assert call_events(ami_events(pieces)) == call_events(ami_events([data]))
 

@@ -141,5 +141,5 @@ class Stage:
 
     def _with(self, name: str, **changes: object) -> ChannelSnapshot:
 
-        self._channels[name] = self[name]._replace(**changes)
+        self._channels[name] = self[name]._replace(**changes)  # type: ignore[arg-type]
         return self._channels[name]

@@ -1,0 +1,69 @@
+"""
+``ami-bridge simulate``: a local AMI server that plays recordings.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+
+import click
+
+from ami_bridge.adapters.recording import read_recording
+from ami_bridge.adapters.simulator import Chunks, Simulator
+from ami_bridge.errors import RecordingError
+from ami_bridge.signals import stop_on_signals
+
+from .replay import Speed
+
+
+def playlist(files: tuple[str, ...]) -> Callable[[], Chunks]:
+    """
+    Play *files* one after the other; the pauses between them are left out.
+    """
+
+    def chunks() -> Iterator[tuple[float | None, bytes]]:
+        clock = 0.0
+        for file in files:
+            first: float | None = None
+            latest = clock
+            with contextlib.suppress(RecordingError):  # what is readable is played
+                for time, octets in read_recording(file):
+                    if time is None:
+                        yield None, octets
+                        continue
+                    first = time if first is None else first
+                    latest = clock + time - first
+                    yield latest, octets
+            clock = latest
+
+    return chunks
+
+
+@click.command("simulate")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=5038, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--speed", type=Speed(), default="1", show_default=True, help="max, or a factor.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, with other unique ids.")
+def command(files: tuple[str, ...], port: int, host: str, speed: float, loop: bool) -> None:
+    """
+    Be an AMI server that plays recordings to every client that logs in, until Ctrl-C.
+
+    Any user and secret will do. Each client hears the recordings from their beginning.
+    """
+    asyncio.run(_simulate(files, host, port, speed, loop=loop))
+
+
+async def _simulate(
+    files: tuple[str, ...], host: str, port: int, speed: float, *, loop: bool
+) -> None:
+    for file in files:  # a file that cannot be read is told before anybody connects
+        with contextlib.suppress(RecordingError):
+            list(itertools.islice(read_recording(file), 1))
+    stop = asyncio.Event()
+    simulator = Simulator(playlist(files), host=host, port=port, speed=speed, loop=loop)
+    with stop_on_signals(stop):
+        async with simulator:
+            click.echo(f"AMI at {host}:{simulator.port}; Ctrl-C ends it", err=True)
+            await stop.wait()
