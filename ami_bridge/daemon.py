@@ -209,6 +209,7 @@ class Daemon:
             told = long
 
     async def _finish(self, ears: list[asyncio.Task[None]], sender: Sender) -> int:
+        log.info("stopping")
         self._service_manager.stopping()
         if self._link is not None:
             await self._link.close()

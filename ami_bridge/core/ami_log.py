@@ -80,6 +80,8 @@ class AmiLog:
         self._in_output = False
         #: A banner or a message has been seen.
         self._begun = False
+        #: Anything has been seen that is not blank.
+        self._any_text = False
         #: Bytes fed so far.
         self.position = 0
         #: The first damage; None as long as there is none.
@@ -150,8 +152,9 @@ class AmiLog:
         left, self._tail = _FOREIGN_LINE.sub(b"", self._tail), b""
         messages: list[AmiMessage] = []
         if left.strip() and not self._skipping:
+            self._any_text = True
             messages = self._last(left, offset, as_received=as_received)
-        if not self._begun and self.position and self.damage is None:
+        if self._any_text and not self._begun and self.damage is None:
             self._damaged(0, "no AMI message in it")
         return messages
 
@@ -181,6 +184,7 @@ class AmiLog:
         """
         Read *block*, the lines between two blank lines.
         """
+        self._any_text = True
         banner = _BANNER.search(block) if b"Asterisk Call Manager/" in block else None
         if banner is not None:
             # What stands before it was not finished when the connection broke.

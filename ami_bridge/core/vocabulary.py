@@ -41,7 +41,7 @@ _WORDS = """
     announcement anonymous answered any aor aors app application april ari arpa as asterisk
     august auth authentication autodestruct available backslash bad basic be begin being
     blindxfer bridgedetected bridges bridging by call called caller callerid callid callidchange
-    calls cancel canceled cancelled cause cdr cel chan channel channels chanunavail character
+    calls cancel canceled cancelled cause cdr cel chan channel channels chanunavail chanvariable character
     cid cidname cidnum clear clearing client closed codec com command complete conf conference
     config conn connected connecting connection contact contacts context core data db de
     december default delay deskphone destination destroyed destroying dev device did

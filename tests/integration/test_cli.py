@@ -1,0 +1,194 @@
+"""
+Commands that need no daemon: check, record, receive's neighbours, and the door they share.
+"""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ami_bridge import __version__
+from ami_bridge.adapters.simulator import Simulator
+from ami_bridge.cli import cli
+from ami_bridge.cli.simulate import playlist
+from tests.replaying import FIXTURES
+
+PROJECT = Path(__file__).parents[2]
+STORY = FIXTURES / "asterisk22" / "trunk-ext-answered" / "recording.ami"
+
+
+def ami_bridge(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    """
+    Run the command as a user does.
+    """
+    return subprocess.run(
+        [sys.executable, "-m", "ami_bridge", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin"},
+        timeout=60,
+        check=False,
+    )
+
+
+def rules_for(tmp_path: Path, port: int, more: str = "") -> Path:
+    """
+    Write rules for a PBX on *port*.
+    """
+    rules = tmp_path / "rules.toml"
+    (tmp_path / "secret").write_text("s3cret")
+    rules.write_text(f'[asterisk]\nport = {port}\nsecret_file = "secret"\n{more}')
+    return rules
+
+
+def test_version_is_told() -> None:
+    """
+    --version names program and version.
+    """
+    assert ami_bridge("--version").stdout.strip() == f"ami-bridge, version {__version__}"
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "check", "replay", "record", "simulate", "receive", "demo"]
+)
+def test_every_command_explains_itself(name: str) -> None:
+    """
+    The help of each command says what it does and has no option without an explanation.
+    """
+    told = CliRunner().invoke(cli, [name, "--help"])
+
+    assert told.exit_code == 0
+    assert len(told.output.split()) > 20
+
+
+def test_help_lists_commands_and_exit_codes() -> None:
+    """
+    The help of the whole teaches: each command, each exit code.
+    """
+    told = CliRunner().invoke(cli, ["--help"]).output
+
+    assert all(name in told for name in ("run", "check", "replay", "simulate", "demo"))
+    assert all(code in told for code in ("65", "69", "77", "78"))
+
+
+def test_check_says_how_the_rules_are_understood(tmp_path: Path) -> None:
+    """
+    check prints the rules in words and ends with 0; the secret is not shown.
+    """
+    rules = rules_for(tmp_path, 5038, '[[requests]]\nurl = "https://crm.example.org/x"\n')
+
+    told = ami_bridge("check", "--rules", str(rules))
+
+    assert told.returncode == 0
+    assert "https://crm.example.org/x" in told.stdout
+    assert "s3cret" not in told.stdout + told.stderr
+
+
+def test_check_names_every_mistake(tmp_path: Path) -> None:
+    """
+    All mistakes at once, each with its path, and exit code 78.
+    """
+    rules = rules_for(tmp_path, 0, '[[requests]]\nurl = "ftp://x"\nevent = "Dialin"\n')
+
+    told = ami_bridge("check", "--rules", str(rules))
+
+    assert told.returncode == 78
+    for path in ("asterisk.port", "requests[0].url", "requests[0].event"):
+        assert path in told.stderr
+    assert 'did you mean "Dial-In"' in told.stderr
+
+
+def test_a_pbx_that_is_not_there(tmp_path: Path) -> None:
+    """
+    check --connect says what it could not reach, with exit code 69.
+    """
+    rules = rules_for(tmp_path, 1)
+
+    told = ami_bridge("check", "--connect", "--rules", str(rules))
+
+    assert told.returncode == 69
+    assert "127.0.0.1:1" in told.stderr
+
+
+async def test_check_asks_the_pbx(tmp_path: Path) -> None:
+    """
+    check --connect says what the manager user may do, and what to add to manager.conf.
+    """
+    async with Simulator(lambda: (), speed=0) as pbx:
+        rules = rules_for(tmp_path, pbx.port)
+        told = await asyncio.to_thread(ami_bridge, "check", "--connect", "--rules", str(rules))
+
+    assert told.returncode == 0, told.stderr
+    assert "manager interface 11.0.0" in told.stdout
+    assert "read = system" in told.stdout
+    assert "eventfilter = Event: " in told.stdout
+
+
+async def test_a_recording_replays_as_it_was_heard(tmp_path: Path) -> None:
+    """
+    What record wrote, replay reads: the same call events as of the PBX's own stream.
+    """
+    taken = tmp_path / "taken.ami"
+    async with Simulator(playlist((str(STORY),)), speed=0) as pbx:
+        rules = rules_for(tmp_path, pbx.port)
+        told = await asyncio.to_thread(
+            ami_bridge, "record", "-o", str(taken), "--duration", "2", "--rules", str(rules)
+        )
+    assert told.returncode == 0, told.stderr
+    assert taken.read_bytes().startswith(b"Asterisk Call Manager/")
+    assert taken.with_suffix(".ts").exists()
+
+    heard = ami_bridge("replay", "-o", "jsonl", str(taken), cwd=tmp_path)
+    assert [line.split('"')[3] for line in heard.stdout.splitlines()] == [
+        "Dial-In",
+        "Answer-In",
+        "Hangup",
+    ]
+
+
+async def test_an_anonymised_recording_names_nobody(tmp_path: Path) -> None:
+    """
+    record --anonymise leaves no number and no name of the call in the file.
+    """
+    taken = tmp_path / "taken.ami"
+    async with Simulator(playlist((str(STORY),)), speed=0) as pbx:
+        rules = rules_for(tmp_path, pbx.port)
+        told = await asyncio.to_thread(
+            ami_bridge,
+            *("record", "-o", str(taken), "--duration", "2", "--anonymise"),
+            *("--rules", str(rules)),
+        )
+    assert told.returncode == 0, told.stderr
+
+    recorded = taken.read_bytes()
+    assert b"Event: Hangup" in recorded
+    for secret in (b"14155550100", b"15551230001", b"ACME", b"Alice"):
+        assert secret not in recorded
+
+
+def test_a_recording_is_not_overwritten(tmp_path: Path) -> None:
+    """
+    record refuses to replace a file unless told to.
+    """
+    taken = tmp_path / "taken.ami"
+    taken.write_text("precious")
+
+    told = ami_bridge("record", "-o", str(taken), "--rules", str(rules_for(tmp_path, 1)))
+
+    assert told.returncode == 1
+    assert "--overwrite" in told.stderr
+    assert taken.read_text() == "precious"
+
+
+def test_demo_ends_by_itself_and_delivers_everything() -> None:
+    """
+    The demo turns its calls into requests and sums up that none is missing.
+    """
+    told = ami_bridge("demo")
+
+    assert told.returncode == 0, told.stderr
+    assert "5 calls, 23 call events, 23 requests received, 0 left" in told.stdout

@@ -1,0 +1,284 @@
+"""
+The daemon as its operator runs it: a process, a rules file, signals.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ami_bridge.adapters.receiver import Received, Receiver
+from ami_bridge.adapters.simulator import Simulator
+from ami_bridge.cli.simulate import playlist
+from tests.replaying import FIXTURES
+
+PROJECT = Path(__file__).parents[2]
+STORY = FIXTURES / "asterisk22" / "trunk-ext-answered" / "recording.ami"
+WAIT_SECONDS = 20.0
+
+RULES = """
+[asterisk]
+port = {port}
+username = "ami-bridge"
+secret_file = "secret"
+
+[[requests]]
+id = "all"
+method = "POST"
+url = "{url}{path}"
+fields = ["EventType", "Extension"]
+"""
+
+
+class Ears:
+    """
+    A receiver that remembers, and can be waited for.
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[Received] = []
+        self._more = asyncio.Event()
+
+    def take(self, received: Received) -> None:
+        """
+        Remember a request.
+        """
+        self.heard.append(received)
+        self._more.set()
+
+    async def wait_for(self, count: int) -> list[str]:
+        """
+        Wait until *count* requests have come; say of each which event it tells.
+        """
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(self.heard) < count:
+                self._more.clear()
+                await self._more.wait()
+        return [received.parameters["EventType"] for received in self.heard]
+
+
+class Bridge:
+    """
+    A running ``ami-bridge run``.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log: list[str] = []
+
+    async def wait_for_log(self, sentence: str) -> str:
+        """
+        Wait until the log has a line with *sentence*; return that line.
+        """
+        assert self.process.stderr is not None
+        async with asyncio.timeout(WAIT_SECONDS):
+            async for line in self.process.stderr:
+                self.log.append(line.decode())
+                if sentence in self.log[-1]:
+                    return self.log[-1]
+        pytest.fail(f"no line with {sentence!r} in the log:\n{''.join(self.log)}")
+
+    async def ends_with(self) -> int:
+        """
+        Wait for the end of the process; return its exit code.
+        """
+        async with asyncio.timeout(WAIT_SECONDS):
+            await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def bridge_with(rules: Path, **environment: str) -> AsyncIterator[Bridge]:
+    """
+    Run the daemon with *rules*; it is killed at the end if it still runs.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ami_bridge", "run", "--rules", str(rules)),
+        *("--log-level", "debug"),
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Bridge(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.fixture
+def write_rules(tmp_path: Path) -> Callable[..., Path]:
+    """
+    Give a way to write a rules file, with its secret beside it.
+    """
+    (tmp_path / "secret").write_text("s3cret\n")
+
+    def write(port: int, url: str, path: str = "calls") -> Path:
+        file = tmp_path / "rules.toml"
+        file.write_text(RULES.format(port=port, url=url, path=path))
+        return file
+
+    return write
+
+
+async def test_a_call_becomes_requests_and_a_signal_ends_it(
+    write_rules: Callable[..., Path],
+) -> None:
+    """
+    The daemon tells the receiver of a call, and SIGTERM ends it in order with exit code 0.
+    """
+    ears = Ears()
+    chunks = playlist((str(STORY),))
+    async with (
+        Receiver(ears.take) as receiver,
+        Simulator(chunks, speed=0) as pbx,
+        bridge_with(write_rules(pbx.port, receiver.url)) as bridge,
+    ):
+        assert await ears.wait_for(3) == ["dial-in", "answer", "hangup"]
+        assert ears.heard[0].parameters["CallerIDNum"] == "14155550100"
+        bridge.process.send_signal(signal.SIGTERM)
+
+        assert await bridge.ends_with() == 0
+
+
+async def test_a_stop_delivers_what_is_owed(write_rules: Callable[..., Path]) -> None:
+    """
+    A receiver that is slow still gets every notification of a daemon that is told to stop.
+    """
+    ears = Ears()
+    chunks = playlist((str(STORY),))
+    async with (
+        Receiver(ears.take, delay_seconds=0.3) as receiver,
+        Simulator(chunks, speed=0) as pbx,
+        bridge_with(write_rules(pbx.port, receiver.url)) as bridge,
+    ):
+        await ears.wait_for(1)
+        bridge.process.send_signal(signal.SIGTERM)
+
+        assert await bridge.ends_with() == 0
+        assert await ears.wait_for(3) == ["dial-in", "answer", "hangup"]
+
+
+async def test_a_second_signal_insists(write_rules: Callable[..., Path]) -> None:
+    """
+    While the daemon still delivers, another SIGTERM ends it at once.
+    """
+    ears = Ears()
+    chunks = playlist((str(STORY),))
+    async with (
+        Receiver(ears.take, delay_seconds=60) as receiver,
+        Simulator(chunks, speed=0) as pbx,
+        bridge_with(write_rules(pbx.port, receiver.url)) as bridge,
+    ):
+        await ears.wait_for(1)
+        bridge.process.send_signal(signal.SIGTERM)
+        await bridge.wait_for_log("stopping")
+        bridge.process.send_signal(signal.SIGTERM)
+
+        assert await bridge.ends_with() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("by_signal", [True, False], ids=["SIGHUP", "the file changed"])
+async def test_rules_are_loaded_again(write_rules: Callable[..., Path], by_signal: bool) -> None:
+    """
+    New rules hold after SIGHUP or a change of the file; broken ones are refused loudly.
+    """
+    ears = Ears()
+    async with (
+        Receiver(ears.take) as receiver,
+        Simulator(playlist((str(STORY),)), speed=0) as pbx,
+        bridge_with(write_rules(pbx.port, receiver.url)) as bridge,
+    ):
+        await ears.wait_for(3)
+        file = write_rules(pbx.port, receiver.url)
+        file.write_text(file.read_text().replace("method", "metod"))
+        if by_signal:
+            bridge.process.send_signal(signal.SIGHUP)
+        refused = await bridge.wait_for_log("rules refused")
+        assert "did you mean" in refused
+        write_rules(pbx.port, receiver.url, "elsewhere")
+        if by_signal:
+            bridge.process.send_signal(signal.SIGHUP)
+        await bridge.wait_for_log("rules loaded")
+
+
+async def test_another_pbx_in_the_rules_is_connected_to(
+    write_rules: Callable[..., Path],
+) -> None:
+    """
+    When the rules name another PBX, the daemon leaves the old one and logs in to the new one.
+    """
+    ears = Ears()
+    async with (
+        Receiver(ears.take) as receiver,
+        Simulator(lambda: (), speed=0) as old,
+        Simulator(playlist((str(STORY),)), speed=0) as new,
+        bridge_with(write_rules(old.port, receiver.url)) as bridge,
+    ):
+        await bridge.wait_for_log("logged in")
+        write_rules(new.port, receiver.url)
+        bridge.process.send_signal(signal.SIGHUP)
+
+        assert await ears.wait_for(3) == ["dial-in", "answer", "hangup"]
+
+
+async def test_systemd_hears_of_readiness_life_and_end(
+    write_rules: Callable[..., Path], tmp_path: Path
+) -> None:
+    """
+    Under systemd the daemon says READY, gives the watchdog its sign, and says STOPPING.
+    """
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    door.setblocking(False)
+    with door:
+        door.bind(str(tmp_path / "notify"))
+        async with (
+            Receiver(lambda _: None) as receiver,
+            Simulator(lambda: (), speed=0) as pbx,
+            bridge_with(
+                write_rules(pbx.port, receiver.url),
+                NOTIFY_SOCKET=str(tmp_path / "notify"),
+                WATCHDOG_USEC="200000",
+            ) as bridge,
+        ):
+            assert "READY=1" in await heard_by(door, "READY=1")
+            await heard_by(door, "STATUS=logged in")
+            await heard_by(door, "WATCHDOG=1")
+            bridge.process.send_signal(signal.SIGTERM)
+            await heard_by(door, "STOPPING=1")
+            assert await bridge.ends_with() == 0
+
+
+async def heard_by(door: socket.socket, word: str) -> str:
+    """
+    Wait for a datagram that contains *word*.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            told = (await loop.sock_recv(door, 4096)).decode()
+            if word in told:
+                return told
+
+
+async def test_wrong_rules_end_the_daemon_at_once(tmp_path: Path) -> None:
+    """
+    A daemon whose rules are wrong does not start: all mistakes, exit code 78.
+    """
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[asterisk]\nport = "5038a"\n[[requests]]\nulr = "http://x.example/"\n')
+    async with bridge_with(rules) as bridge:
+        assert bridge.process.stderr is not None
+        told = (await bridge.process.stderr.read()).decode()
+
+        assert await bridge.ends_with() == 78
+        assert "asterisk.port" in told
+        assert 'did you mean "url"' in told
