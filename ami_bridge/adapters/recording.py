@@ -174,7 +174,7 @@ class Recording:
             damage = error
         untimed = 0
         try:
-            for piece in itertools.chain([bytes(buffer)], pieces):
+            for piece in filter(None, itertools.chain([bytes(buffer)], pieces)):
                 untimed += len(piece)
                 yield None, piece
         except RecordingError as error:

@@ -89,13 +89,13 @@ class StoredBytes:
                 member = zlib.decompressobj(_GZIP_WINDOW)
             before = member.copy()
             try:
-                content = member.decompress(piece)
+                content = member.decompress(piece, PIECE)
             except zlib.error:
                 offset = self.position - len(piece)
                 yield from self._up_to_damage(before, piece, offset)
             if content:
                 yield content
-            piece = member.unused_data
+            piece = member.unconsumed_tail or member.unused_data
         if not member.eof:
             yield from filter(None, [member.flush()])
             raise RecordingError(self.name, self.position, "the compressed data breaks off here")

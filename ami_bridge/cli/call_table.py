@@ -160,19 +160,18 @@ class CallTable:
     def _outcome(self, hangup: CallEvent) -> str:
         word = f"{call_status(hangup, self._dialect).value:<7}"
         if hangup.call_status is CallStatus.ANSWER:
-            talked = (
-                "" if hangup.talk_seconds is None else f"  talked {_lasted(hangup.talk_seconds)}"
-            )
-            return click.style(word, fg="green") + talked
+            # Without times the correlator knows no lengths either.
+            talked = None if hangup.time is None else hangup.talk_seconds
+            lasted = "" if talked is None else f"  talked {_lasted(talked)}"
+            return click.style(word, fg="green") + lasted
         outcome, colour = _OUTCOMES.get(hangup.call_status, ("", "yellow"))
         if hangup.hangup_cause == _ANSWERED_ELSEWHERE:
             outcome = "answered elsewhere"
-        rang = ""
-        if (
-            hangup.ring_seconds or 0.0
-        ) >= _SHORTEST_TOLD and hangup.call_status is not CallStatus.CHANUNAVAIL:
-            rang = click.style(f" after {_lasted(hangup.ring_seconds)}", dim=True)
-        return f"{click.style(word, fg=colour)}  {outcome}{rang}"
+        rang = hangup.ring_seconds or 0.0
+        after = ""
+        if rang >= _SHORTEST_TOLD and hangup.call_status is not CallStatus.CHANUNAVAIL:
+            after = click.style(f" after {_lasted(rang)}", dim=True)
+        return f"{click.style(word, fg=colour)}  {outcome}{after}"
 
 
 def _heading() -> str:

@@ -3,7 +3,6 @@
 """
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -27,6 +26,14 @@ _ENDPOINT_LISTS = (
 )
 #: How long FullyBooted may take after the login, in seconds; Asterisk sends it at once.
 _BOOTED_SECONDS = 2.0
+
+#: What endpoints may be, in words, and how many of each kind are named.
+_PARTIES = {
+    PartyKind.EXTENSION: "extensions",
+    PartyKind.OUTSIDE: "trunks, the outside world",
+    PartyKind.NOBODY: "nobody",
+}
+_SHOWN = 40
 
 _MARKS = {True: ("yes", "green"), False: ("NO", "red")}
 
@@ -133,26 +140,27 @@ async def _read_classes(session: AmiSession, username: str) -> set[str] | None:
 
 async def _endpoints(session: AmiSession, who_is_who: WhoIsWho) -> None:
     click.secho("Endpoints", bold=True)
-    found = False
+    found: dict[PartyKind, list[str]] = {}
+    answered = False
     for action, technology, header in _ENDPOINT_LISTS:
         response, *rows = await session.ask({"Action": action})
-        if response.get("Response") != "Success":
-            continue
-        found = True
-        names = [row[header] for row in rows if header in row]
-        _show_endpoints(technology, names, who_is_who)
-    if not found:
+        answered = answered or response.get("Response") == "Success"
+        for name in sorted(row[header] for row in rows if header in row):
+            # A channel's name has a suffix, which must not be taken for a part of the endpoint.
+            party = who_is_who.identify(f"{technology}/{name}-00000000", "")
+            told = f"{technology}/{name}"
+            if party.kind is PartyKind.EXTENSION and party.extension != name:
+                told += f" is {party.extension}"
+            found.setdefault(party.kind, []).append(told)
+    if not answered:
         click.echo("  not told to this user; with write = system Asterisk would list them")
+    for kind, heading in _PARTIES.items():
+        if names := found.get(kind):
+            _show(heading, names)
 
 
-def _show_endpoints(technology: str, names: Iterable[str], who_is_who: WhoIsWho) -> None:
-    for name in sorted(names):
-        # A channel's name has a suffix, which must not be taken for a part of the endpoint.
-        party = who_is_who.identify(f"{technology}/{name}-00000000", "")
-        if party.kind is PartyKind.EXTENSION:
-            told = click.style(f"extension {party.extension}", fg="green")
-        elif party.kind is PartyKind.OUTSIDE:
-            told = "trunk, the outside world"
-        else:
-            told = click.style("nobody", dim=True)
-        click.echo(f"  {f'{technology}/{name}':<30} {told}")
+def _show(heading: str, names: list[str]) -> None:
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    click.echo(f"  {heading} ({len(names)})")
+    text = ", ".join(names[:_SHOWN]) + more
+    click.echo(click.wrap_text(text, width=96, initial_indent="    ", subsequent_indent="    "))

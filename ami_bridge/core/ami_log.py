@@ -105,10 +105,11 @@ class AmiLog:
         self.position += len(chunk)
         messages: list[AmiMessage] = []
         start, searched = self._feed_tidy(data, messages), self._searched
+        mixed = b"\n\n" in data
         while True:
             if not self._skipping:
                 start = _BLANK.match(data, start).end()  # type: ignore[union-attr] # it may be empty
-            found = self._end_of_message(data, start, max(start, searched))
+            found = _end_of_message(data, start, max(start, searched), mixed=mixed)
             if found is None:
                 break
             if self._skipping:
@@ -157,16 +158,6 @@ class AmiLog:
         if self._any_text and not self._begun and self.damage is None:
             self._damaged(0, "no AMI message in it")
         return messages
-
-    def _end_of_message(self, data: bytes, start: int, searched: int) -> re.Match[bytes] | None:
-        line_end = data.find(b"\n", start)
-        if line_end < 0:
-            return None
-        crlf = data[max(0, line_end - 1) : line_end] == b"\r"
-        pattern = _END_OF_LF_MESSAGE
-        if crlf:
-            pattern = _END_OF_CRLF_MESSAGE if b"\n\n" in data else _BLANK_CRLF
-        return pattern.search(data, max(line_end, searched))
 
     def _discard_tail(self) -> None:
         if not self._skipping:
@@ -249,6 +240,21 @@ class AmiLog:
             self.cut_at = offset if left else None
             return []
         return list(self._untidy(left, offset))
+
+
+def _end_of_message(
+    data: bytes, start: int, searched: int, *, mixed: bool
+) -> re.Match[bytes] | None:
+    """
+    Find the blank line after the message that begins at *start*; none is before *searched*.
+    """
+    line_end = data.find(b"\n", start)
+    if line_end < 0:
+        return None
+    pattern = _END_OF_LF_MESSAGE
+    if data[max(0, line_end - 1) : line_end] == b"\r":
+        pattern = _END_OF_CRLF_MESSAGE if mixed else _BLANK_CRLF
+    return pattern.search(data, max(line_end, searched))
 
 
 def _is_tidy(octets: bytes) -> bool:

@@ -72,7 +72,7 @@ class AmiStream:
         self._line_end = separator
         self._blank_line = separator * 2
         self._hidden_event = separator + _EVENT
-        self._tail = b""
+        self._tail = bytearray()
         self._skipping = False
         #: Bytes fed so far.
         self.position = 0
@@ -98,14 +98,19 @@ class AmiStream:
         """
         start = self.position - len(self._tail)
         self.position += len(chunk)
-        blocks = (self._tail + chunk if self._tail else chunk).split(self._blank_line)
-        self._tail = blocks.pop()
+        gap = len(self._blank_line)
+        if self._tail:
+            if self._blank_line not in self._tail[-gap:] + chunk:
+                # A long message in many pieces is searched for its end once.
+                return self._wait_for_more(chunk)
+            chunk = b"".join((self._tail, chunk))
+        blocks = chunk.split(self._blank_line)
+        self._tail[:] = blocks.pop()
         if self._skipping and blocks:
-            start += len(blocks.pop(0)) + len(self._blank_line)
+            start += len(blocks.pop(0)) + gap
             self._skipping = False
         messages: list[AmiMessage] = []
         wanted = self.wanted
-        gap = len(self._blank_line)
         for block in blocks:
             start += len(block) + gap
             if block.startswith(_EVENT) and self._hidden_event not in block:
@@ -119,6 +124,12 @@ class AmiStream:
         if len(self._tail) > MAXIMUM_MESSAGE_BYTES:
             self._discard_tail()
         return messages
+
+    def _wait_for_more(self, chunk: bytes) -> list[AmiMessage]:
+        self._tail += chunk
+        if len(self._tail) > MAXIMUM_MESSAGE_BYTES:
+            self._discard_tail()
+        return []
 
     def finish(self) -> list[AmiMessage]:
         """
@@ -136,7 +147,7 @@ class AmiStream:
             self.oddities["message without an end"] += 1
         self._skipping = True
         # The blank line may be split over two chunks.
-        self._tail = self._tail[-len(self._blank_line) + 1 :]
+        del self._tail[: -len(self._blank_line) + 1]
 
     def _untidy(self, block: bytes, end: int) -> Iterator[AmiMessage]:
         """

@@ -26,8 +26,8 @@ class ListedChannels:
 
     #: Uniqueids of the channels that exist.
     living: frozenset[str]
-    #: Uniqueids that were known before Asterisk began the list.
-    known_before: frozenset[str]
+    #: Uniqueids that were known before Asterisk began the list, the oldest first.
+    known_before: tuple[str, ...]
 
 
 class ChannelLists:
@@ -63,4 +63,6 @@ class ChannelLists:
         living, self._living = frozenset(self._living), []
         if known_before is None or items != str(len(living)):
             return None
-        return ListedChannels(living, known_before)
+        # Asterisk counts, so that a longer Uniqueid is a later one.
+        oldest_first = sorted(known_before, key=lambda uniqueid: (len(uniqueid), uniqueid))
+        return ListedChannels(living, tuple(oldest_first))

@@ -41,10 +41,10 @@ _WORDS = """
     announcement anonymous answered any aor aors app application april ari arpa as asterisk
     august auth authentication autodestruct available backslash bad basic be begin being
     blindxfer bridgedetected bridges bridging by call called caller callerid callid callidchange
-    calls cancel canceled cancelled cause cdr cel chan channel channels chanunavail chanvariable character
-    cid cidname cidnum clear clearing client closed codec com command complete conf conference
-    config conn connected connecting connection contact contacts context core data db de
-    december default delay deskphone destination destroyed destroying dev device did
+    calls cancel canceled cancelled cause cdr cel chan channel channels chanunavail chanvariable
+    character cid cidname cidnum clear clearing client closed codec com command complete conf
+    conference config conn connected connecting connection contact contacts context core data db
+    de december default delay deskphone destination destroyed destroying dev device did
     disconnected do domain down dtmf duration elsewhere empty en end endpoint endpoints entry
     eof error es escape event events example ext exten extension extensions extstate failed
     failure false fax feature february file filter first follow follows for foreign forward

@@ -4,7 +4,7 @@ The program under test, as an operator runs it: a process, a rules file, a manag
 
 import asyncio
 import sys
-from asyncio.subprocess import DEVNULL, STDOUT
+from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,17 +80,25 @@ async def running_bridge(
             stderr=STDOUT,
         )
     try:
-        await in_time(_until_logged_in(process, witness), f"the bridge logs in:\n{bridge.log}")
+        await _until_logged_in(process, witness, bridge)
         yield bridge
     finally:
         status = await stop(process)
     assert status == 0, f"the bridge ended with {status}:\n{bridge.log}"
 
 
-async def _until_logged_in(process: asyncio.subprocess.Process, witness: AmiSession) -> None:
+async def _until_logged_in(process: Process, witness: AmiSession, bridge: Bridge) -> None:
     """
     Wait until Asterisk counts the bridge among its manager sessions.
     """
-    while "bridge" not in await witness.command("manager show connected"):
-        assert process.returncode is None, f"the bridge ended with {process.returncode}"
-        await asyncio.sleep(0.05)
+
+    async def watch() -> None:
+        while "bridge" not in await witness.command("manager show connected"):
+            assert process.returncode is None, f"the bridge ended with {process.returncode}"
+            await asyncio.sleep(0.05)
+
+    try:
+        await in_time(watch(), "the bridge logs in")
+    except AssertionError as error:
+        error.add_note(bridge.log)
+        raise

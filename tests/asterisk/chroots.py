@@ -31,9 +31,6 @@ _OPTIONS = (
 #: Long enough for a slow mirror; an unreachable one is given up by apt itself, much sooner.
 _BUILD_SECONDS = 900
 
-#: How much of a failed command's output says why it failed.
-_LAST_LINES = 15
-
 
 class ChrootUnavailable(Exception):  # noqa: N818 - it is a circumstance
     """
@@ -105,15 +102,17 @@ def _mirror() -> list[str]:
 
 def _run(*command: str) -> str:
     """
-    Give what *command* says on standard output; its failure is told in its own last words.
+    Give what *command* says on standard output; why it failed is told in its own words.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - the commands stand above
+        done = subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=_BUILD_SECONDS
         )
     except subprocess.CalledProcessError as error:
-        last_words = "\n".join(error.stderr.splitlines()[-_LAST_LINES:])
-        raise ChrootUnavailable(f"{command[0]} failed: {last_words}") from error
+        lines = error.stderr.splitlines()
+        # The first error is the reason; those that follow are what came of it.
+        reasons = [line for line in lines if line.startswith("E: ")] or lines[-1:]
+        raise ChrootUnavailable(f"{command[0]} failed: {' '.join(reasons[:1])}") from error
     except subprocess.TimeoutExpired as error:
         raise ChrootUnavailable(f"{command[0]} took over {_BUILD_SECONDS} s") from error
     return done.stdout

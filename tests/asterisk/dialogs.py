@@ -179,8 +179,6 @@ class OutgoingCall(Call):
         local = f"{caller};tag={sip.token()}"
         super().__init__(line, sip.token(), local, f"<sip:{number}@{line.server}>")
         self.number = number
-        #: The final status, once there is one that is not 2xx.
-        self.status = 0
         self._branch = ""
         self._proof: Headers = []
 
@@ -228,7 +226,6 @@ class OutgoingCall(Call):
             self._proof = [("Authorization", proof)]
             self.invite()
         else:
-            self.status = status
             self._over.set()
 
 

@@ -73,9 +73,9 @@ class Lab:
         """
         Plug in phones of *numbers*.
         """
-        phones = [await self.pbx.plug_in(number) for number in numbers]
-        self._phones += phones
-        return phones
+        for number in numbers:
+            self._phones.append(await self.pbx.plug_in(number))
+        return self._phones[-len(numbers) :]
 
     async def clear(self) -> None:
         """

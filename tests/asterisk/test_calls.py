@@ -8,6 +8,7 @@ import pytest
 
 from .lab import Lab
 from .parties import ANN, CLEO, DOERTE, MO, OLIVE
+from .patience import until
 from .told import call, made, received
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.asyncio(loop_scope="session")]
@@ -47,6 +48,7 @@ async def test_get_request(lab: Lab) -> None:
     await outgoing.hang_up()
     await lab.told()
 
+    await until(lambda: len(lab.requests("GET")) == 2, "two requests come by GET")
     requests = lab.requests("GET")
     assert [request.value("CallStatus") for request in requests] == ["ANSWER", "ANSWER"]
     for request in requests:

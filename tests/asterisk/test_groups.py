@@ -183,6 +183,21 @@ async def test_office_call(lab: Lab) -> None:
     ]
 
 
+async def test_office_call_from_outside(lab: Lab) -> None:
+    """
+    The caller from outside and the public number are seen through a Local channel.
+    """
+    provider, desk = await lab.phones("provider", "101")
+
+    outgoing = provider.call("15550100101", MO.number, MO.name)
+    (await desk.until_rung()).answer()
+    await outgoing.until_answered()
+    await outgoing.hang_up()
+
+    did = "15550100101"
+    assert await lab.told() == [call(received("0001*101", MO, did, answered=True, did=did))]
+
+
 async def test_office_ring_group(lab: Lab) -> None:
     """
     Local channels that stay for the whole call hide nobody.

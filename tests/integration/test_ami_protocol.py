@@ -5,7 +5,6 @@ What comes over the socket, and what is left of it: nothing that a PBX sends end
 import asyncio
 import logging
 import tracemalloc
-from typing import Any
 
 import pytest
 
@@ -308,72 +307,6 @@ async def test_events_beside_the_login_answer() -> None:
         await ears.until(lambda: ears.events and ears.logins)
 
     assert ears.events == [FullyBooted(77)]
-
-
-async def test_events_between_answers() -> None:
-    """
-    Events between the rows of a list are events, and rows of a list are none.
-    """
-
-    async def script(peer: Peer) -> None:
-        await peer.let_in()
-        while True:
-            action = await peer.action()
-            if action["Action"] != "CoreShowChannels":
-                await peer.answer(action)
-                continue
-            tag = f"ActionID: {action['ActionID']}"
-            await peer.say(
-                message("Response: Success", tag, "EventList: start", "Message: will follow")
-                + channel_event("Newchannel", name="unasked")
-                + channel_event("CoreShowChannel", tag, number=7)
-                + channel_event("Newstate")
-                + channel_event("CoreShowChannel", tag, number=8)
-                + message("Event: CoreShowChannelsComplete", tag, "ListItems: 2")
-            )
-
-    ears = Ears()
-    async with AmiServer(script) as server, linked(server, ears) as link:
-        await ears.until(lambda: ears.logins)
-        rows = await link.list_channels()
-
-    assert [row.uniqueid for row in rows] == ["1795408646.7", "1795408646.8"]
-    assert [type(event).__name__ for event in ears.events] == ["Newchannel", "Newstate"]
-    assert not link.oddities.counts
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param(
-            ["Output: one", "Output: two: 2"], {"Output": "one\ntwo: 2"}, id="Asterisk 14 and later"
-        ),
-        pytest.param(["Output: one"], {"Output": "one"}, id="one line"),
-        pytest.param(["Empty: ", "Bare:"], {"Empty": "", "Bare": ""}, id="empty values"),
-        pytest.param(
-            ["one\ntwo: 2\n--END COMMAND--"], {"Output": "one\ntwo: 2\n"}, id="before Asterisk 14"
-        ),
-    ],
-)
-async def test_headers_of_answers(lines: list[str], expected: dict[str, str]) -> None:
-    """
-    Every header of an answer is there as text, whatever its number of lines.
-    """
-
-    async def script(peer: Peer) -> None:
-        await peer.let_in()
-        while True:
-            action = await peer.action()
-            await peer.answer(action, *(lines if action["Action"] == "Command" else []))
-
-    ears = Ears()
-    async with AmiServer(script) as server, linked(server, ears) as link:
-        await ears.until(lambda: ears.logins)
-        [answer] = await link.ask({"Action": "Command", "Command": "core show uptime"})
-
-    wanted: dict[str, Any] = {"Response": "Success", "ActionID": answer["ActionID"], **expected}
-    assert answer == wanted
-    assert not link.oddities.counts
 
 
 async def test_nothing_is_heard_after_hanging_up() -> None:

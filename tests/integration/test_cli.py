@@ -3,6 +3,7 @@ Commands that need no daemon: check, record, receive's neighbours, and the door 
 """
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +117,7 @@ def test_a_pbx_that_is_not_there(tmp_path: Path) -> None:
 
 async def test_check_asks_the_pbx(tmp_path: Path) -> None:
     """
-    check --connect says what the manager user may do, and what to add to manager.conf.
+    check --connect says which Asterisk that is and what the manager user may do.
     """
     async with Simulator(lambda: (), speed=0) as pbx:
         rules = rules_for(tmp_path, pbx.port)
@@ -124,7 +125,34 @@ async def test_check_asks_the_pbx(tmp_path: Path) -> None:
 
     assert told.returncode == 0, told.stderr
     assert "manager interface 11.0.0" in told.stdout
-    assert "read = system" in told.stdout
+    for privilege in ("read = system", "read = call", "write = reporting"):
+        assert privilege in told.stdout
+
+
+async def test_check_says_what_the_manager_user_lacks(tmp_path: Path) -> None:
+    """
+    A user who may not list channels gets the lines for manager.conf, event filter included.
+    """
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"Asterisk Call Manager/11.0.0\r\n")
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                action = (await reader.readuntil(b"\r\n\r\n")).decode()
+                number = next(line for line in action.splitlines() if "ActionID" in line)
+                granted = any(f"Action: {name}\r" in action for name in ("Challenge", "Login"))
+                answer = "Success\r\nChallenge: 1" if granted else "Error"
+                writer.write(f"Response: {answer}\r\n{number}\r\n\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        rules = rules_for(tmp_path, server.sockets[0].getsockname()[1])
+        told = await asyncio.to_thread(ami_bridge, "check", "--connect", "--rules", str(rules))
+
+    assert told.returncode == 0, told.stderr
+    assert "NO   write = reporting" in told.stdout
+    assert "read = call,system" in told.stdout
     assert "eventfilter = Event: " in told.stdout
 
 

@@ -160,14 +160,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1"
     command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
     try:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)  # noqa: S603
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     except FileNotFoundError:
         pytest.skip("openssl is not installed")
     return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_certificates(certificate: tuple[Path, Path], trusted: bool) -> None:  # noqa: FBT001
+async def test_certificates(certificate: tuple[Path, Path], trusted: bool) -> None:
     """
     A receiver's certificate is verified; the operator's own CA can vouch for it.
     """

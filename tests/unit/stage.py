@@ -128,7 +128,7 @@ class Stage:
         Let Asterisk say that an Originate was answered.
         """
         uniqueid = self[name].uniqueid
-        self.play(OriginateResponse(uniqueid, True, application, exten, "", ""))  # noqa: FBT003
+        self.play(OriginateResponse(uniqueid, True, application, exten, "", ""))
 
     def queues(self, name: str) -> None:
         """

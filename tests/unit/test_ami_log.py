@@ -70,8 +70,7 @@ FORMS = [
     ),
     pytest.param(b"\r\n\r\n" + ONE + b"\r\n" + TWO, ["1.1", "1.2"], id="extra blank lines"),
     pytest.param(
-        b"Response: Follows\r\nPrivilege: Command\r\nline\n\nEvents and more\n--END COMMAND--\r\n\r\n"
-        + ONE,
+        b"Response: Follows\r\nPrivilege: Command\r\nline\n\nmore\n--END COMMAND--\r\n\r\n" + ONE,
         ["", "1.1"],
         id="output of a command, with blank lines",
     ),

@@ -35,11 +35,13 @@ def answer(seconds: float, dial: CallEvent = DIAL) -> CallEvent:
     return attrs.evolve(dial, type=kind, time=later(dial, seconds), call_status=CallStatus.ANSWER)
 
 
-def hangup(
+def hangup(  # noqa: PLR0917
     seconds: float,
     status: CallStatus = CallStatus.ANSWER,
     dial: CallEvent = DIAL,
-    **facts: object,
+    ring_seconds: float | None = 2.0,
+    talk_seconds: float | None = 3.25,
+    hangup_cause: int | None = None,
 ) -> CallEvent:
     """
     Give the Hangup of *dial*'s leg after *seconds*.
@@ -49,7 +51,9 @@ def hangup(
         type=EventType.HANGUP,
         time=later(dial, seconds),
         call_status=status,
-        **{"ring_seconds": 2.0, "talk_seconds": 3.25} | facts,
+        ring_seconds=ring_seconds,
+        talk_seconds=talk_seconds,
+        hangup_cause=hangup_cause,
     )
 
 
@@ -158,8 +162,8 @@ def test_recording_without_times_shows_what_happened() -> None:
 
 
 WIDE = [
-    ("株式会社", "← 14155550100 株式会社       +"),
-    ("株式会社株式会社", "← 14155550100 株式会社株式…  +"),
+    ("株式会社", "← 14155550100 株式会社         +"),
+    ("株式会社株式会社", "← 14155550100 株式会社株式…    +"),
     ("A" * 30, "← 14155550100 AAAAAAAAAAAAA…   +"),
     ("e\u0301" * 14, "← 14155550100 " + "e\u0301" * 14 + "   +"),
     ("\x1b[2J\r\nowned", "← 14155550100 \ufffd[2J\ufffd\ufffdowned   "),

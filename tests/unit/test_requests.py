@@ -284,7 +284,7 @@ def test_event_id_is_for_ever() -> None:
         pytest.param(DIAL_IN, attrs.evolve(RULE, id="crm2"), False, id="another rule"),
     ],
 )
-def test_event_ids_differ(call_event: CallEvent, rule: Rule, same: bool) -> None:  # noqa: FBT001
+def test_event_ids_differ(call_event: CallEvent, rule: Rule, same: bool) -> None:
     """
     Two EventIDs are the same exactly if leg, kind of event and rule are.
     """

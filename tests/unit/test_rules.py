@@ -49,7 +49,7 @@ def dial_in(extension: str = "0003*001") -> CallEvent:
         pytest.param("001", "0003*001", False, id="a number alone matches nothing"),
     ],
 )
-def test_extension_pattern(pattern: str, extension: str, meant: bool) -> None:  # noqa: FBT001
+def test_extension_pattern(pattern: str, extension: str, meant: bool) -> None:
     """
     The first * of a pattern separates tenant and number; later ones, and ?, are wildcards.
     """
@@ -108,7 +108,7 @@ def test_equal_patterns_are_equal() -> None:
         pytest.param(Rule("r", "http://h/", enabled=False), False, id="disabled"),
     ],
 )
-def test_wants(rule: Rule, wanted: bool) -> None:  # noqa: FBT001
+def test_wants(rule: Rule, wanted: bool) -> None:
     """
     A rule wants an event if it is enabled and both extension and event are among its own.
     """
