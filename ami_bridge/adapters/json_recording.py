@@ -42,9 +42,9 @@ class FoldedHeaders(dict[str, str]):
     def __contains__(self, name: object) -> bool:
         return super().__contains__(_folded(str(name)))
 
-    def get(self, name: str, default: str = "") -> str:  # type: ignore[override] # texts alone
+    def get(self, name: str, default: Any = None) -> Any:
         """
-        Give the value of *name*.
+        Give the value of *name*, or *default* where there is none.
         """
         return super().get(_folded(name), default)
 

@@ -108,6 +108,19 @@ def test_numbers_keep_their_digits() -> None:
     assert ami_event.channel.state is ChannelState.UP
 
 
+def test_old_spellings_survive_other_spellings() -> None:
+    """
+    Of Asterisk 11, which has no Linkedid and writes UniqueID, the events are the same, too.
+    """
+    stream = (FIXTURES / "asterisk11" / "a11-answered" / "recording.ami").read_bytes()
+    messages = AmiStream(NAMES_THAT_MATTER).feed(stream)
+
+    told, _ = read(lines([lower(message.headers) for message in messages if message.name]))
+
+    expected = read_events(io.BytesIO(stream))
+    assert [ami_event for ami_event, _ in told] == [ami_event for ami_event, _ in expected]
+
+
 TIMES = [
     pytest.param({}, None, id="none"),
     pytest.param({"Timestamp": "1795409272.695168"}, 1795409272.695168, id="Asterisk's"),

@@ -3,6 +3,7 @@ The daemon as its operator runs it: a process, a rules file, signals.
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -184,6 +185,35 @@ async def test_a_second_signal_insists(write_rules: Callable[..., Path]) -> None
         bridge.process.send_signal(signal.SIGTERM)
 
         assert await bridge.ends_with() == -signal.SIGTERM
+
+
+async def test_a_call_that_ended_while_the_link_was_down_is_hung_up(
+    write_rules: Callable[..., Path],
+) -> None:
+    """
+    After a lost connection the list of channels ends the legs whose channels are gone.
+    """
+    ears = Ears()
+    until_answered = list(itertools.takewhile(is_before_the_end, playlist((str(STORY),))()))
+    async with (
+        Receiver(ears.take) as receiver,
+        Simulator(lambda: until_answered, speed=0) as pbx,
+        bridge_with(write_rules(pbx.port, receiver.url)) as bridge,
+    ):
+        assert await ears.wait_for(2) == ["dial-in", "answer"]
+        await pbx.__aexit__(None, None, None)
+        await bridge.wait_for_log("no connection to Asterisk")
+        async with Simulator(lambda: (), port=pbx.port, speed=0):
+            assert await ears.wait_for(3) == ["dial-in", "answer", "hangup"]
+
+    assert ears.heard[-1].parameters["CallStatus"] == "ANSWER"
+
+
+def is_before_the_end(chunk: tuple[float | None, bytes]) -> bool:
+    """
+    Tell whether a read of the story comes before its first Hangup.
+    """
+    return b"Event: Hangup\r" not in chunk[1]
 
 
 @pytest.mark.parametrize("by_signal", [True, False], ids=["SIGHUP", "the file changed"])
