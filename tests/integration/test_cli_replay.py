@@ -5,8 +5,6 @@
 import asyncio
 import gzip
 import json
-import os
-import pty
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.cli import cli
 from ami_bridge.cli.replay import Pace
 from ami_bridge.core.anonymise import anonymise
+from tests.integration.terminal import on_terminal
 from tests.integration.test_cli import PROJECT, ami_bridge
 from tests.replaying import FIXTURES, SCENARIOS, scenario_name
 
@@ -96,31 +95,6 @@ def test_table_is_coloured_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) 
     assert "\x1b[" not in plain
     assert "ANSWER" in plain
     assert "\x1b[" not in ami_bridge("replay", str(STORY)).stdout
-
-
-def on_terminal(*arguments: str) -> str:
-    """
-    Run the command on a terminal; give what is seen there.
-    """
-    terminal, its_end = pty.openpty()
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-m", "ami_bridge", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=its_end,
-            stderr=its_end,
-        ):
-            os.close(its_end)
-            seen = b""
-            while True:
-                try:
-                    piece = os.read(terminal, 65_536)
-                except OSError:  # nobody has the terminal any more
-                    break
-                seen += piece
-    finally:
-        os.close(terminal)
-    return seen.decode()
 
 
 def test_long_input_shows_progress(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
