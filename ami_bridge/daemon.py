@@ -211,11 +211,11 @@ class Daemon:
     async def _finish(self, ears: list[asyncio.Task[None]], sender: Sender) -> int:
         log.info("stopping")
         self._service_manager.stopping()
-        if self._link is not None:
-            await self._link.close()
         for task in ears:
             task.cancel()
         await asyncio.wait(ears)
+        if self._link is not None:
+            await self._link.close()
         if self._tick is not None:
             self._tick.cancel()
         await self._owed.join()

@@ -37,6 +37,8 @@ _REFUSAL_SECONDS = 1.0
 #: How long a client that left may take to read what is on its way.
 _FLUSH_SECONDS = 1.0
 _MOST_HEADERS = 1000
+#: What is due is sent in pieces of this size.
+_BATCH_BYTES = 64 * 1024
 
 
 class Simulator:
@@ -88,11 +90,14 @@ class Simulator:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._clients.add(task)
-            task.add_done_callback(self._clients.discard)
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="client")
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+        # A task that is cancelled before its first step closes nothing.
+        task.add_done_callback(lambda _task: writer.close())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = _Client(reader, writer, self._credentials, self._began)
         try:
             # A line without an end raises ValueError: that is no AMI client.
@@ -107,26 +112,42 @@ class Simulator:
                 writer.transport.abort()
 
     async def _play(self, client: "_Client") -> None:
-        loop = asyncio.get_running_loop()
         round_number = 0
         while True:
-            began = loop.time()
-            first: float | None = None
-            played = False
-            for when, octets in _playable(self._chunks()):
-                pause = 0.0
-                if self._speed and when is not None:
-                    first = when if first is None else first
-                    pause = max(0.0, began + (when - first) / self._speed - loop.time())
+            events = _Events()
+            for pause, octets in self._batches():
                 # Also without a pause this lets actions be answered between two events.
                 await asyncio.sleep(pause)
-                await client.say(_shifted(octets, round_number))
-                played = True
+                await client.say(_shifted(events.feed(octets), round_number))
+            await client.say(_shifted(events.finish(), round_number))
             self.finished.set()
             round_number += 1
-            if not self._loop or not played:
+            if not self._loop or not events.seen:
                 return
             client.forget_channels()
+
+    def _batches(self) -> Iterator[tuple[float, bytes]]:
+        """
+        Give what is due together, and how long to wait before it, in seconds.
+        """
+        loop = asyncio.get_running_loop()
+        began, first = loop.time(), None
+        batch: list[bytes] = []
+        batch_due, pause, size = 0.0, 0.0, 0
+        for when, octets in _readable(self._chunks()):
+            due = 0.0
+            if self._speed and when is not None:
+                first = when if first is None else first
+                due = began + (when - first) / self._speed
+            if batch and (due > max(batch_due, loop.time()) or size >= _BATCH_BYTES):
+                yield pause, b"".join(batch)
+                batch, size = [], 0
+            if not batch:
+                batch_due, pause = due, max(0.0, due - loop.time())
+            batch.append(octets)
+            size += len(octets)
+        if batch:
+            yield pause, b"".join(batch)
 
 
 class _Client:
@@ -183,6 +204,8 @@ class _Client:
         """
         Tell the client of events.
         """
+        if not octets:
+            return
         for message in self._stream.feed(octets):
             uniqueid = message.headers.get("Uniqueid", "")
             if message.name == b"Hangup":
@@ -294,38 +317,47 @@ def _wants_events(mask: str) -> bool:
     return mask.lower() not in ("off", "no", "false", "none", "0")
 
 
-def _playable(chunks: Chunks) -> Iterator[tuple[float | None, bytes]]:
+def _readable(chunks: Chunks) -> Chunks:
     """
-    Give the events of a recording as bytes, cut where a message ends.
+    Give *chunks* up to the first damage.
     """
-    messages = AmiLog()
-    news = _News()
-    when: float | None = None
     try:
-        for when, chunk in chunks:
-            if octets := news.among(messages.feed(chunk)):
-                yield when, octets
+        yield from chunks
     except RecordingError as error:
         log.warning("recording is damaged", extra={"reason": str(error)})
-    if octets := news.among(messages.finish(as_received=False)):
-        yield when, octets
 
 
-class _News:
+class _Events:
     """
-    Tells what every client would have been told from what only the recorded one was.
+    What of a recording every client would have been told, and not only the recorded one.
     """
 
     def __init__(self) -> None:
+        self._messages = AmiLog()
         self._after_login = False
+        #: There were events.
+        self.seen = False
 
-    def among(self, messages: Iterable[AmiMessage]) -> bytes:
+    def feed(self, octets: bytes) -> bytes:
         """
-        Give the events among *messages* as they were on the wire.
+        Take what was recorded; give the events that it completes as they were on the wire.
         """
-        return b"".join(message.raw + b"\r\n\r\n" for message in messages if self._is_news(message))
+        return self._among(self._messages.feed(octets))
 
-    def _is_news(self, message: AmiMessage) -> bool:
+    def finish(self) -> bytes:
+        """
+        Give the last event, if only its blank line is missing: logs often end so.
+        """
+        return self._among(self._messages.finish(as_received=False))
+
+    def _among(self, messages: Iterable[AmiMessage]) -> bytes:
+        blocks = [message.raw for message in messages if self._is_for_all(message)]
+        if not blocks:
+            return b""
+        self.seen = True
+        return b"\r\n\r\n".join([*blocks, b""])
+
+    def _is_for_all(self, message: AmiMessage) -> bool:
         after_login, self._after_login = self._after_login, False
         if not message.name:
             self._after_login = message.headers.get("Message") == "Authentication accepted"

@@ -73,12 +73,16 @@ class _Recorder:
         self._writer = writer
         # The key is forgotten with the process: nobody can undo the pseudonyms.
         self._anonymiser = Anonymiser(secrets.token_bytes(32)) if anonymise else None
+        self._stop = asyncio.Event()
+        self._failure: OSError | None = None
 
     def record(self, settings: AsteriskSettings, duration: float | None) -> None:
         """
         Record for *duration* seconds, or until a signal or the end of the connection.
         """
         lost = asyncio.run(self._record(settings, duration))
+        if self._failure is not None:
+            raise self._failure
         if self._anonymiser is not None and (rest := self._anonymiser.finish()):
             self._writer.write(rest, time.time())
         click.echo(f"{self._writer.position} bytes in {self._writer.path}", err=True)
@@ -86,13 +90,25 @@ class _Recorder:
             raise lost
 
     def _take(self, octets: bytes, arrival: float) -> None:
+        """
+        Write what came; a disk that is full ends the recording, which has no gap then.
+        """
+        if self._failure is not None:
+            return
+        try:
+            self._write(octets, arrival)
+        except OSError as error:
+            self._failure = error
+            self._stop.set()
+
+    def _write(self, octets: bytes, arrival: float) -> None:
         if self._anonymiser is not None:
             octets = self._anonymiser.feed(octets)
         if octets:
             self._writer.write(octets, arrival)
 
     async def _record(self, settings: AsteriskSettings, duration: float | None) -> AmiLost | None:
-        stop = asyncio.Event()
+        stop = self._stop
         with stop_on_signals(stop):
             async with AmiSession(settings, on_bytes=self._take) as session:
                 click.echo(f"recording {settings.address}; Ctrl-C ends it", err=True)

@@ -80,8 +80,6 @@ class AmiStream:
         self.messages = 0
         #: What was odd, and how often.
         self.oddities: collections.Counter[str] = collections.Counter()
-        #: Offset of the first block that was no message; None if there was none.
-        self.garbage_at: int | None = None
         #: The version in the banner, such as ``11.0.0``; None until it was seen.
         self.version: str | None = None
 
@@ -153,7 +151,6 @@ class AmiStream:
         """
         Read a block that is no single plain event: banner, response, or a lost blank line.
         """
-        begin = end - len(self._blank_line) - len(block)
         for piece in self._pieces(block.strip(b"\r\n")):
             self.messages += 1
             name = b""
@@ -165,7 +162,6 @@ class AmiStream:
                 # What somebody typed into a telnet session stands in its log, too.
                 if not piece.lower().startswith(b"action:"):
                     self.oddities["block that is no message"] += 1
-                    self.garbage_at = begin if self.garbage_at is None else self.garbage_at
                 continue
             yield AmiMessage(piece, end, name, self._decode)
 

@@ -129,10 +129,10 @@ class Correlator:
         followed when it was asked, so that a channel made meanwhile is left alone.
         """
         said = self._begin(now)
-        for uniqueid in known_before:
-            channel = self._channels.get(uniqueid)
-            if channel is not None and uniqueid not in living:
-                self._teller.wonder("channel whose Hangup was not seen", uniqueid)
+        known = frozenset(known_before)
+        for channel in self._channels:
+            if channel.uniqueid in known and channel.uniqueid not in living:
+                self._teller.wonder("channel whose Hangup was not seen", channel.uniqueid)
                 self._gone(channel, Cause())
         return said
 

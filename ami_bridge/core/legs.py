@@ -171,7 +171,8 @@ class Leg:
         rung_until = now if self.answered_at is None else self.answered_at
         talk = None
         if step is Step.END:
-            talk = 0.0 if self.answered_at is None else _elapsed(self.answered_at, now)
+            answered = status is CallStatus.ANSWER
+            talk = _elapsed(self.answered_at, now) if answered else 0.0
         return CallEvent(
             type=_EVENT_TYPES[step, self.flow],
             extension=self.extension,

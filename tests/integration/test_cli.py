@@ -198,6 +198,22 @@ async def test_an_anonymised_recording_names_nobody(tmp_path: Path) -> None:
         assert secret not in recorded
 
 
+async def test_a_full_disk_ends_a_recording(tmp_path: Path) -> None:
+    """
+    record stops when it cannot write any more, and says why, with exit code 74.
+    """
+    full = tmp_path / "taken.ami"
+    full.symlink_to("/dev/full")
+    async with Simulator(playlist((str(STORY),)), speed=0) as pbx:
+        rules = rules_for(tmp_path, pbx.port)
+        told = await asyncio.to_thread(
+            ami_bridge, "record", "-o", str(full), "--overwrite", "--rules", str(rules)
+        )
+
+    assert told.returncode == 74
+    assert "No space left on device" in told.stderr
+
+
 def test_a_recording_is_not_overwritten(tmp_path: Path) -> None:
     """
     record refuses to replace a file unless told to.

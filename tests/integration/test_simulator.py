@@ -267,3 +267,38 @@ async def test_client_that_leaves_in_mid_recording() -> None:
             assert (await client.message())[0] == "Event: Newchannel"
             assert not simulator.finished.is_set()
             client.writer.transport.abort()
+
+
+async def test_closing_with_a_client_connected(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    A simulator that ends sends what is on its way, closes its clients and complains of nothing.
+    """
+    async with Simulator(of(channel_event("Newchannel")), speed=0) as simulator:
+        client = Telnet(simulator.port)
+        await client.__aenter__()
+        await client.log_in()
+        async with asyncio.timeout(5):
+            await simulator.finished.wait()
+    async with asyncio.timeout(5):
+        rest = await client.reader.read(-1)
+    await client.__aexit__()
+
+    assert rest == channel_event("Newchannel")
+    assert caplog.records == []
+
+
+async def test_one_read_for_what_is_due_together() -> None:
+    """
+    Recorded reads that are due at once are sent as one, and later ones are not held up by it.
+    """
+    pieces = [channel_event("Newchannel", number=number) for number in range(100)]
+    chunks = [(1.0 + number // 50, piece) for number, piece in enumerate(pieces)]
+    ears = Ears()
+    async with (
+        Simulator(lambda: chunks, speed=5) as simulator,
+        AmiSession(settings_for(simulator), on_events=ears.on_events),
+    ):
+        await ears.until(lambda: len(ears.names) == 100)
+
+    # The login and two moments; TCP may cut each of them in two.
+    assert len(ears.batches) <= 6

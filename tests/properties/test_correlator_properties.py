@@ -40,7 +40,7 @@ def another_pbx_at_another_time(data: bytes) -> bytes:
     Shift a recording's unique ids and channel numbers, as if it were of other calls.
     """
     data = re.sub(rb"\b1795(\d{6})\.(\d+)", rb"1895\1.\2", data)
-    return re.sub(rb"-0000([0-9a-f]{4})(?=[;\r])", rb"-00ff\1", data)
+    return re.sub(rb"-0000([0-9a-f]{4})(?=[;<\r])", rb"-00ff\1", data)
 
 
 @settings(max_examples=40, deadline=None)
