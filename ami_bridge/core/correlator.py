@@ -221,6 +221,8 @@ class Correlator:
         target = self._channels.get(event.target_uniqueid, event.target_name)
         if picker is None or target is None:
             return self._teller.wonder("Pickup of an unknown channel", event.picker_uniqueid)
+        if picker.in_leg is not None:
+            return self._teller.wonder("repeated Pickup", picker.uniqueid)
         self._maybe_picking_up.pop(picker, None)
         if picker.out_leg is not None and picker.out_leg.state is LegState.PENDING:
             picker.out_leg = None

@@ -254,6 +254,22 @@ def test_a_pickup_by_an_ordinary_number_makes_no_dial_out(stage: Stage) -> None:
     assert picked.called_extension == "0003*002"
 
 
+def test_a_pickup_told_twice_is_one(stage: Stage) -> None:
+    """
+    A repeated Pickup changes nothing: the leg still ends with its phone.
+    """
+    stage.calls(TRUNK, "15551230001")
+    stage.new(ANN, of=TRUNK)
+    stage.dials(TRUNK, ANN)
+    stage.calls(BEN, "*8")
+    stage.picks_up(BEN, ANN)
+    stage.picks_up(BEN, ANN)
+    stage.hangs_up(ANN, BEN)
+
+    assert stage.heard[-1] == "Hangup 0003*002"
+    assert stage.anomalies == ["repeated Pickup"]
+
+
 def test_what_looked_like_a_pickup_and_was_none_is_told_in_time(stage: Stage) -> None:
     """
     A Dial-Out that waited for a Pickup is said when its patience is over.
