@@ -10,6 +10,7 @@ Every exception of the program, and who must act on it.
     │   ├── AmiLost          nobody: the bridge reconnects          69
     │   ├── AmiUnanswered    nobody: the PBX is busy or half dead   69
     │   └── AmiActionRefused the operator grants a permission       77
+    ├── StoreError           the operator looks after the disk      74
     └── RecordingError       the file is damaged                    65
 
 Expected outcomes are values, not exceptions: an answer 500 is a verdict, an odd AMI
@@ -134,6 +135,22 @@ class AmiActionRefused(AmiError):  # noqa: N818 - as above
 
     def __str__(self) -> str:
         return f"{self.address} refused the action {self.action}: {self.reason}"
+
+
+class StoreError(AmiBridgeError):
+    """
+    The database of notifications cannot be used, and trying again will not help.
+    """
+
+    exit_code = 74
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 class RecordingError(AmiBridgeError):

@@ -25,6 +25,9 @@ class Delivery:
     id: str
     rule_id: str
     event: EventType
+    #: In extended form.
+    extension: str
+    call_id: str
     #: Identity of the leg.
     leg: str
     #: Scheme, host and port.
@@ -62,6 +65,8 @@ def deliveries_for(
             id=event_id(call_event, rule),
             rule_id=rule.id,
             event=call_event.type,
+            extension=call_event.extension,
+            call_id=call_event.call_id,
             leg=call_event.leg,
             destination=destination_of(rule.url),
             request=request_for(call_event, rule, terms.dialect, terms.user_agent),

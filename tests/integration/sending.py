@@ -29,6 +29,8 @@ def delivery(name: str, url: str, leg: str = "leg", lifetime: float = 60.0) -> D
         id=name,
         rule_id="rule",
         event=EventType.DIAL_IN,
+        extension="0001*201",
+        call_id="1",
         leg=leg,
         destination=destination_of(url),
         request=Request(Method.GET, f"{url}/{name}"),

@@ -39,6 +39,8 @@ def delivery(name: str, leg: str = "leg", host: str = "a", created: float = 0.0)
         id=name,
         rule_id="rule",
         event=EventType.DIAL_IN,
+        extension="0001*201",
+        call_id="1",
         leg=leg,
         destination=f"http://{host}:80",
         request=Request(Method.GET, f"http://{host}/"),

@@ -1,0 +1,210 @@
+"""
+What every store can do: it keeps what is owed, and what the calls were told by Asterisk.
+
+A store may be in this process's memory, in a file, or in a database that several bridges and
+senders share: nothing here relies on a single process, on a local counter or on this
+machine's clock. All times are handed in, as seconds since the epoch.
+
+*Deliveries* stand in lanes: those of one leg to one destination, in the order in which they
+were put. Only the oldest of a lane that is still owed can be claimed. *Stories* are the AMI
+messages of calls that belong together, kept while one of their channels lives, so that a
+bridge that starts again can read them again and know what it knew.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import attrs
+
+from ami_bridge.core.breaker import Health
+from ami_bridge.core.deliveries import Delivery
+from ami_bridge.core.retry import Attempt, Verdict
+
+__all__ = [
+    "Changes",
+    "Claims",
+    "Delivery",
+    "GivenUp",
+    "Pause",
+    "Store",
+    "StoryEntry",
+]
+
+
+@attrs.frozen
+class StoryEntry:
+    """
+    What one read of AMI bytes added to one story.
+    """
+
+    pbx: str
+    #: Name of the story: the same for all its entries, unique in its PBX.
+    story: str
+    #: When the bytes came, in seconds since the epoch.
+    time: float
+    #: Whole AMI messages as on the wire, each with its blank line.
+    messages: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Changes:
+    """
+    What one read of AMI bytes led to: kept all or not at all.
+    """
+
+    #: When it happened.
+    time: float
+    deliveries: Sequence[Delivery] = ()
+    entries: Sequence[StoryEntry] = ()
+    #: Stories that are over, as pairs of PBX and story.
+    ended: Sequence[tuple[str, str]] = ()
+
+
+@attrs.frozen
+class Claims:
+    """
+    What one call of `Store.claim` gave.
+    """
+
+    #: To be attempted now, and settled afterwards.
+    deliveries: tuple[Delivery, ...]
+    #: When to ask again even if nothing changes, if ever; destinations that have all they
+    #: can take are not considered.
+    next_due: float | None
+
+
+@attrs.frozen
+class GivenUp:
+    """
+    A delivery that was given up, with everything that was tried.
+    """
+
+    delivery: Delivery
+    reason: str
+    time: float
+    attempts: tuple[Attempt, ...] = ()
+
+
+@attrs.frozen
+class Pause:
+    """
+    A rule whose deliveries wait until somebody looks at it.
+    """
+
+    rule_id: str
+    since: float
+    reason: str
+
+
+class Store(Protocol):
+    """
+    A store of deliveries and stories.
+
+    Methods return when what they changed is kept, as durably as the store keeps anything.
+    A store that is in trouble (a full disk, a locked file) does not raise: it goes on
+    trying, and says so in `trouble`. Raises `StoreError` only where trying cannot help.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """
+        Say why nothing can be kept at the moment; empty while all is well.
+        """
+
+    async def keep(self, changes: Changes) -> None:
+        """
+        Keep *changes*, all or none; deliveries whose ids are known already are left as they are.
+        """
+
+    async def claim(
+        self, now: float, concurrency: int, taken: Mapping[str, int], lease_seconds: float
+    ) -> Claims:
+        """
+        Claim what is due at *now*, the longest due first, for *lease_seconds*.
+
+        No destination gets more than *concurrency* less the number it has in *taken*, no lane
+        more than its oldest delivery, and no paused rule anything. Destinations take turns in
+        the result. A delivery that was claimed is the claimant's until it is settled or its
+        lease ends; its `Delivery.attempts` is the number of the attempt, and tells a claim
+        from an earlier one.
+        """
+
+    async def settle(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
+        """
+        Write down what came of a claimed *delivery*; *attempt* is None if there was none.
+
+        A claim whose lease ended and that was given to somebody else settles nothing.
+        """
+
+    async def give_up_expired(self, now: float, limit: int) -> int:
+        """
+        Give up at most *limit* deliveries that are out of time and not claimed; say how many.
+
+        Those of paused rules are given up too.
+        """
+
+    async def waiting(self) -> dict[str, int]:
+        """
+        Count what is neither delivered nor given up, by destination; paused rules' too.
+        """
+
+    async def given_up(self, limit: int) -> list[GivenUp]:
+        """
+        Give the deliveries that were given up, the latest first.
+        """
+
+    async def send_again(self, ids: Sequence[str], now: float, expires: float) -> int:
+        """
+        Owe given-up deliveries once more, with a new time to live; say how many there were.
+
+        Each is the youngest of its lane then. Its attempts are counted on.
+        """
+
+    async def pause(self, rule_id: str, reason: str, now: float) -> None:
+        """
+        Keep back the deliveries of a rule, present and future, until `resume`.
+
+        What stands behind them in their lanes goes on.
+        """
+
+    async def resume(self, rule_ids: Sequence[str]) -> None:
+        """
+        End the pauses of *rule_ids*: their deliveries can be claimed again.
+        """
+
+    async def paused(self) -> list[Pause]:
+        """
+        Give the rules that are paused.
+        """
+
+    async def health(self) -> dict[str, Health]:
+        """
+        Give what is remembered of destinations; those that are well may be missing.
+        """
+
+    async def remember_health(self, destination: str, health: Health) -> None:
+        """
+        Remember how a destination is.
+        """
+
+    async def attach(self, pbx: str, now: float) -> bool:
+        """
+        Note that *pbx* has been listened to since *now*; tell whether it was at any time before.
+        """
+
+    async def stories(self, pbx: str) -> list[StoryEntry]:
+        """
+        Give the entries of all stories of *pbx* that are not over, in the order they were kept.
+        """
+
+    async def prune(self, delivered_before: float, given_up_before: float, limit: int) -> int:
+        """
+        Delete at most *limit* rows that are older than wanted; say how many.
+
+        *delivered_before* holds for what was delivered and for stories that are over.
+        """
+
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        """
+        Have *wake* called, in the event loop's thread, whenever there is more to claim.
+        """
