@@ -63,9 +63,9 @@ class Pipeline:
         """
         Make the deliveries that the rules want of *call_events*, at *now*.
         """
-        config = self.config
+        rules, terms = self.config.rules, self.config.delivery_terms
         return [
             delivery
             for call_event in call_events
-            for delivery in deliveries_for(call_event, config.rules, config.delivery_terms, now)
+            for delivery in deliveries_for(call_event, rules, terms, now)
         ]

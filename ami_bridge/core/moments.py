@@ -4,6 +4,7 @@ Moments as text and back, computed from the numbers alone: the core has no clock
 
 import re
 from email.utils import mktime_tz, parsedate_tz
+from functools import lru_cache
 
 _DAY = 86_400
 #: Days from 1 March of the year 0 to 1 January 1970 in the Gregorian calendar.
@@ -24,6 +25,7 @@ def rfc3339(epoch_seconds: float) -> str:
     return f"{year:04}-{month:02}-{day:02}T{clock}Z"
 
 
+@lru_cache(maxsize=4)
 def _date(days_since_epoch: int) -> tuple[int, int, int]:
     """
     Give year, month and day; counting years from March puts the leap day at their end.

@@ -7,7 +7,8 @@ request, EventID included, whenever and wherever it is asked for.
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 from uuid import UUID, uuid5
 
@@ -49,6 +50,7 @@ TEMPLATE_NAMES = frozenset({*DEFAULT_NAMES, *Field})
 #: Fields that are numbers in a JSON body, and null where an event has none.
 _NUMBERS = {Field.HANGUP_CAUSE: int, Field.RING_SECONDS: float, Field.TALK_SECONDS: float}
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 #: The words of EventType.
 _KINDS = {
     EventType.DIAL_IN: "dial-in",
@@ -80,20 +82,19 @@ def request_for(
     *dialect* and *user_agent* hold where the rule itself does not say otherwise.
     """
     values = parameters_for(call_event, rule, dialect)
-    headers = {"User-Agent": user_agent}
     if rule.method is Method.GET:
         url = with_query(rule.url, form_encoded(values))
-        return Request(rule.method, url, _with_own(headers, rule))
+        return Request(rule.method, url, _with_own(_headers(user_agent), rule))
     if rule.format is BodyFormat.JSON:
-        headers["Content-Type"] = "application/json"
-        typed = {name: _as_json(name, value, rule) for name, value in values.items()}
-        body = json.dumps(typed, ensure_ascii=False)
+        content_type = "application/json"
+        body = _JSON.encode(_typed(values, rule))
     else:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        content_type = "application/x-www-form-urlencoded"
         body = form_encoded(values)
     # What is no character (half of a surrogate pair) must not stop a notification.
     octets = body.encode(errors="replace")
-    return Request(rule.method, without_fragment(rule.url), _with_own(headers, rule), octets)
+    headers = _with_own(_headers(user_agent, content_type), rule)
+    return Request(rule.method, without_fragment(rule.url), headers, octets)
 
 
 def parameters_for(call_event: CallEvent, rule: Rule, dialect: HangupDialect) -> dict[str, str]:
@@ -101,9 +102,10 @@ def parameters_for(call_event: CallEvent, rule: Rule, dialect: HangupDialect) ->
     Give what *rule* wants to be told of *call_event*: names and values, in order.
     """
     values = parameters(call_event, rule.hangup_dialect or dialect)
-    if rule.fields or rule.parameters:
+    if rule.fields:
+        values |= {name: _SPELLINGS[Field(name)](call_event, rule) for name in rule.fields}
+    if rule.parameters:
         known = values | fields(call_event, rule)
-        values |= {name: known[name] for name in rule.fields}
         values |= {name: own.render(known) for name, own in rule.parameters.items()}
     if rule.omit_empty:
         return {name: value for name, value in values.items() if value}
@@ -114,19 +116,7 @@ def fields(call_event: CallEvent, rule: Rule) -> dict[str, str]:
     """
     Spell the additional fields of *call_event*; what is not known is empty.
     """
-    dialled = call_event.type in (EventType.DIAL_IN, EventType.DIAL_OUT)
-    cause = call_event.hangup_cause
-    return {
-        Field.EVENT_TYPE: _KINDS[call_event.type],
-        Field.EVENT_ID: event_id(call_event, rule),
-        Field.TIMESTAMP: "" if call_event.time is None else rfc3339(call_event.time),
-        Field.EXTENSION: call_event.extension,
-        Field.HANGUP_CAUSE: "" if cause is None else str(cause),
-        Field.HANGUP_CAUSE_TEXT: call_event.hangup_cause_text,
-        Field.RING_SECONDS: _seconds(call_event.ring_seconds),
-        Field.TALK_SECONDS: _seconds(call_event.talk_seconds),
-        Field.DIAL_STATUS: "" if dialled else call_event.call_status.value,
-    }
+    return {name: spell(call_event, rule) for name, spell in _SPELLINGS.items()}
 
 
 def event_id(call_event: CallEvent, rule: Rule) -> str:
@@ -137,6 +127,7 @@ def event_id(call_event: CallEvent, rule: Rule) -> str:
     return str(uuid5(_EVENT_IDS, f"{rule.id} {call_event.identity}"))
 
 
+@lru_cache(maxsize=1024)
 def destination_of(url: str) -> str:
     """
     Give scheme, host and port of *url*: what is slow or dead as a whole.
@@ -184,15 +175,57 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.3f}"
 
 
-def _as_json(name: str, value: str, rule: Rule) -> str | float | None:
-    if name not in rule.fields or name not in _NUMBERS:
-        return value
-    return _NUMBERS[Field(name)](value) if value else None
+def _typed(values: Mapping[str, str], rule: Rule) -> Mapping[str, str | float | None]:
+    """
+    Make numbers of the fields that are numbers in JSON, and null of those that are empty.
+    """
+    numbers = [name for name in rule.fields if name in _NUMBERS and name in values]
+    if not numbers:
+        return values
+    typed = {
+        name: _NUMBERS[Field(name)](values[name]) if values[name] else None for name in numbers
+    }
+    return {**values, **typed}
 
 
-def _with_own(headers: dict[str, str], rule: Rule) -> dict[str, str]:
+@lru_cache(maxsize=16)
+def _headers(user_agent: str, content_type: str | None = None) -> Mapping[str, str]:
+    """
+    Give the headers of all requests of a kind: one mapping, which nobody changes.
+    """
+    headers = {"User-Agent": user_agent}
+    return headers if content_type is None else headers | {"Content-Type": content_type}
+
+
+def _with_own(headers: Mapping[str, str], rule: Rule) -> Mapping[str, str]:
     """
     Add the rule's own headers, which replace those of the same name in any case.
     """
+    if not rule.headers:
+        return headers
     own = {name.lower() for name in rule.headers}
     return {name: headers[name] for name in headers if name.lower() not in own} | dict(rule.headers)
+
+
+def _hangup_cause(call_event: CallEvent) -> str:
+    return "" if call_event.hangup_cause is None else str(call_event.hangup_cause)
+
+
+def _dial_status(call_event: CallEvent) -> str:
+    dialled = call_event.type in (EventType.DIAL_IN, EventType.DIAL_OUT)
+    return "" if dialled else call_event.call_status.value
+
+
+_SPELLINGS: Mapping[Field, Callable[[CallEvent, Rule], str]] = {
+    Field.EVENT_TYPE: lambda call_event, _: _KINDS[call_event.type],
+    Field.EVENT_ID: event_id,
+    Field.TIMESTAMP: lambda call_event, _: (
+        "" if call_event.time is None else rfc3339(call_event.time)
+    ),
+    Field.EXTENSION: lambda call_event, _: call_event.extension,
+    Field.HANGUP_CAUSE: lambda call_event, _: _hangup_cause(call_event),
+    Field.HANGUP_CAUSE_TEXT: lambda call_event, _: call_event.hangup_cause_text,
+    Field.RING_SECONDS: lambda call_event, _: _seconds(call_event.ring_seconds),
+    Field.TALK_SECONDS: lambda call_event, _: _seconds(call_event.talk_seconds),
+    Field.DIAL_STATUS: lambda call_event, _: _dial_status(call_event),
+}
