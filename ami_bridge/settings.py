@@ -11,9 +11,11 @@ from pathlib import Path
 import attrs
 
 from . import __version__
+from .core.breaker import BreakerTerms
 from .core.call_events import HangupDialect
 from .core.correlator import CorrelatorSettings
 from .core.deliveries import DeliveryTerms
+from .core.destinations import Destinations
 from .core.retry import RetrySchedule
 from .core.rules import Rule
 from .errors import Problem
@@ -50,8 +52,10 @@ class AsteriskSettings:
     One PBX and the manager user that listens to it.
     """
 
-    #: Short name of the PBX; prefixed to CallIDs where it is not empty.
+    #: Short name of the PBX; prefixed to CallIDs where it is not empty. Unique among several.
     name: str = ""
+    #: The tenant of its extensions whose endpoint tells none; empty: the rules' common one.
+    default_tenant: str = ""
     host: str = "127.0.0.1"
     port: int = 5038
     username: str = "ami-bridge"
@@ -83,6 +87,23 @@ class AsteriskSettings:
 
 
 @attrs.frozen
+class PbxSettings:
+    """
+    One PBX: how it is reached, and how its calls are understood.
+    """
+
+    asterisk: AsteriskSettings = attrs.field(factory=AsteriskSettings)
+    correlator: CorrelatorSettings = attrs.field(factory=CorrelatorSettings)
+
+    @property
+    def name(self) -> str:
+        """
+        Give the PBX's name; it may be empty where there is only one.
+        """
+        return self.asterisk.name
+
+
+@attrs.frozen
 class DeliverySettings:
     """
     How requests are sent.
@@ -98,10 +119,16 @@ class DeliverySettings:
     retry_after_cap_seconds: float = 3600.0
     dial_time_to_live_seconds: float = 900.0
     time_to_live_seconds: float = 86400.0
+    #: When a destination that keeps failing is left alone, and for how long.
+    breaker_terms: BreakerTerms = attrs.field(factory=BreakerTerms)
     #: How long a stopping daemon goes on delivering.
     drain_seconds: float = 10.0
+    #: Where requests may go.
+    destinations: Destinations = attrs.field(factory=Destinations)
     #: Certificates to trust besides the system's.
     ca_file: Path | None = None
+    #: Whether $http_proxy, $https_proxy and $no_proxy count.
+    use_proxy_from_environment: bool = False
 
     @property
     def retry_schedule(self) -> RetrySchedule:
@@ -111,21 +138,69 @@ class DeliverySettings:
         return RetrySchedule(self.retry_seconds, self.retry_after_cap_seconds)
 
 
+class Synchronous(enum.StrEnum):
+    """
+    How sure it is that what was kept is on the disk.
+    """
+
+    #: After a power failure, too.
+    FULL = "full"
+    #: A power failure may take the last moments.
+    NORMAL = "normal"
+
+
+@attrs.frozen
+class StoreSettings:
+    """
+    Where notifications and open calls are kept, and for how long.
+    """
+
+    #: The database's file; None keeps everything in memory, and nothing for the next start.
+    path: Path | None = None
+    synchronous: Synchronous = Synchronous.FULL
+    #: How long what is over can be looked at.
+    keep_delivered_days: float = 7.0
+    keep_given_up_days: float = 30.0
+
+
 @attrs.frozen
 class Config:
     """
     The rules as a whole.
     """
 
-    asterisk: AsteriskSettings = attrs.field(factory=AsteriskSettings)
-    correlator: CorrelatorSettings = attrs.field(factory=CorrelatorSettings)
+    #: At least one; their names are unique.
+    pbxs: tuple[PbxSettings, ...] = attrs.field(factory=lambda: (PbxSettings(),))
     hangup_dialect: HangupDialect = HangupDialect.SIMPLE
     delivery: DeliverySettings = attrs.field(factory=DeliverySettings)
+    #: In memory, unless a rules file was read.
+    store: StoreSettings = attrs.field(factory=StoreSettings)
     rules: tuple[Rule, ...] = ()
     #: Where it was read from; None for the built-in defaults.
     source: Path | None = None
     #: What works, yet deserves a second look.
     warnings: tuple[Problem, ...] = ()
+
+    def only(self, name: str) -> "Config | None":
+        """
+        Give this configuration with the PBX called *name* alone; None if there is none.
+        """
+        found = tuple(pbx for pbx in self.pbxs if pbx.name == name)
+        return attrs.evolve(self, pbxs=found) if found else None
+
+    @property
+    def asterisk(self) -> AsteriskSettings:
+        """
+        Give how the first PBX is reached.
+        """
+        return self.pbxs[0].asterisk
+
+    @property
+    def correlator(self) -> CorrelatorSettings:
+        """
+        Give how the calls of the first PBX are understood.
+        """
+        return self.pbxs[0].correlator
 
     @property
     def delivery_terms(self) -> DeliveryTerms:

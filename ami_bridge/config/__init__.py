@@ -14,13 +14,15 @@ from typing import Any
 
 from ami_bridge.core.call_events import HangupDialect
 from ami_bridge.errors import ConfigError, Problem
-from ami_bridge.settings import Config
+from ami_bridge.settings import Config, PbxSettings, StoreSettings
 
 from .calls import read_calls
-from .connection import read_asterisk
+from .connection import read_asterisks
 from .delivery import read_delivery
 from .requests import read_requests
+from .secrets import SecretPlaces
 from .section import Section
+from .store import default_path, read_store
 
 __all__ = ["load_config", "read_rules"]
 
@@ -33,20 +35,33 @@ def load_config(
     environ: Mapping[str, str] = os.environ,
     *,
     secret_needed: bool = True,
+    credentials_needed: bool = True,
 ) -> Config:
     """
     Read the rules in the file *path*, or give the built-in defaults for None.
 
     Raise `ConfigError` with all problems found. Where the PBX's secret is not needed, as
-    for a replay, one that cannot be read is a warning and not a problem.
+    for a replay, one that cannot be read is a warning and not a problem; so it is with what
+    receivers know the bridge by, where nothing is sent.
     """
     if path is None:
-        return Config()
-    return read_rules(_parse(path), path, environ, secret_needed=secret_needed)
+        return Config(store=StoreSettings(default_path(environ)))
+    return read_rules(
+        _parse(path),
+        path,
+        environ,
+        secret_needed=secret_needed,
+        credentials_needed=credentials_needed,
+    )
 
 
 def read_rules(
-    table: Mapping[str, Any], path: Path, environ: Mapping[str, str], *, secret_needed: bool = True
+    table: Mapping[str, Any],
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    secret_needed: bool = True,
+    credentials_needed: bool = True,
 ) -> Config:
     """
     Read the rules in *table*, which was found in the file *path*.
@@ -55,14 +70,20 @@ def read_rules(
     warnings: list[Problem] = []
     rules = Section(table, "", problems, warnings)
     dialect = rules.choice("hangup_status", HangupDialect.SIMPLE)
-    asterisk = read_asterisk(rules, path.parent, environ, secret_needed=secret_needed)
-    calls, default_tenant = read_calls(rules, asterisk.name)
+    asterisks = read_asterisks(rules, path.parent, environ, secret_needed=secret_needed)
+    calls = read_calls(rules)
     delivery = read_delivery(rules, path.parent)
-    requests = read_requests(rules, default_tenant)
+    store = read_store(rules, path.parent, environ)
+    secrets = SecretPlaces(path.parent, environ, needed=credentials_needed)
+    requests = read_requests(rules, calls.default_tenant, secrets, delivery.destinations)
     rules.finish()
     if problems:
         raise ConfigError(path, problems)
-    return Config(asterisk, calls, dialect, delivery, requests, path, tuple(warnings))
+    pbxs = tuple(
+        PbxSettings(asterisk, calls.of(asterisk.name, asterisk.default_tenant))
+        for asterisk in asterisks
+    )
+    return Config(pbxs, dialect, delivery, store, requests, path, tuple(warnings))
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Reads who is who, and what the rules say about numbers.
 import enum
 import re
 
+import attrs
+
 from ami_bridge.core.correlator import CorrelatorSettings
 from ami_bridge.core.extensions import (
     DEFAULT_TENANT,
@@ -47,24 +49,74 @@ _PARTIES = {
 }
 
 
-def read_calls(rules: Section, pbx: str) -> tuple[CorrelatorSettings, str]:
+@attrs.frozen
+class Calls:
     """
-    Read what the correlator of *pbx* has to know, and the default tenant.
+    What the rules say of the calls of every PBX, before it is said for one of them.
+    """
+
+    #: Without *pbx* and *who_is_who*, which differ.
+    common: CorrelatorSettings
+    #: Tried in order; a *tenant* that is empty is the PBX's default one.
+    patterns: tuple[IdentityPattern, ...]
+    #: The built-in patterns follow.
+    with_default_patterns: bool
+    #: Endpoints of extensions.
+    table: dict[str, str]
+    #: The tenant of extensions whose name tells none, unless a PBX has another one.
+    default_tenant: str
+
+    def of(self, pbx: str, default_tenant: str = "") -> CorrelatorSettings:
+        """
+        Give what the correlator of *pbx* has to know.
+        """
+        tenant = default_tenant or self.default_tenant
+        patterns = [
+            attrs.evolve(pattern, tenant=pattern.tenant or tenant)
+            if pattern.kind is PartyKind.EXTENSION
+            else pattern
+            for pattern in self.patterns
+        ]
+        if self.with_default_patterns:
+            patterns += default_patterns(tenant)
+        return attrs.evolve(
+            self.common, pbx=pbx, who_is_who=WhoIsWho(tuple(patterns), dict(self.table))
+        )
+
+
+def read_calls(rules: Section) -> Calls:
+    """
+    Read what the correlators have to know.
     """
     default = CorrelatorSettings()
-    who_is_who, default_tenant = _read_who_is_who(rules.section("extensions"))
+    section = rules.section("extensions")
+    tenant = section.text("default_tenant", DEFAULT_TENANT)
+    check_tenant(section, "default_tenant", tenant)
+    table = _read_endpoints(section.section("endpoints"), tenant)
     codes = rules.texts("feature_codes")
     withheld = rules.texts("anonymous_numbers")
     originate = rules.choice("originate", Originate.DIAL_OUT)
-    settings = CorrelatorSettings(
-        who_is_who=who_is_who,
+    common = CorrelatorSettings(
         feature_codes=default.feature_codes if codes is None else _regexes(rules, codes),
-        public_numbers=_read_public_numbers(rules.section("public_numbers"), default_tenant),
+        public_numbers=_read_public_numbers(rules.section("public_numbers"), tenant),
         anonymous_numbers=frozenset(number for _, number in withheld or ()),
         originate_is_dial_in=originate is Originate.DIAL_IN,
-        pbx=pbx,
     )
-    return settings, default_tenant
+    return Calls(
+        common=common,
+        patterns=_read_patterns(section, table),
+        with_default_patterns=section.flag("default_patterns", default=True),
+        table=table,
+        default_tenant=tenant,
+    )
+
+
+def check_tenant(section: Section, key: str, tenant: str) -> None:
+    """
+    See that *tenant*, the value of *key*, can be one.
+    """
+    if not re.fullmatch(r"[^\s*?]+", tenant):
+        section.problem(key, f"expected a tenant without * and ?, got {shown(tenant)}")
 
 
 def why_not_extended(text: str, default_tenant: str) -> str | None:
@@ -103,20 +155,13 @@ def _read_public_numbers(section: Section, default_tenant: str) -> dict[str, str
     return numbers
 
 
-def _read_who_is_who(section: Section) -> tuple[WhoIsWho, str]:
-    tenant = section.text("default_tenant", DEFAULT_TENANT)
-    if not re.fullmatch(r"[^\s*?]+", tenant):
-        section.problem("default_tenant", f"expected a tenant without * and ?, got {shown(tenant)}")
-    table = _read_endpoints(section.section("endpoints"), tenant)
-    exact = [
+def _read_patterns(section: Section, table: dict[str, str]) -> tuple[IdentityPattern, ...]:
+    own = [_read_pattern(entry) for entry in section.sections("patterns")]
+    return (
         *_read_others(section, "trunks", PartyKind.OUTSIDE, table),
         *_read_others(section, "nobody", PartyKind.NOBODY, table),
-    ]
-    own = [_read_pattern(entry, tenant) for entry in section.sections("patterns")]
-    patterns = [*exact, *(pattern for pattern in own if pattern is not None)]
-    if section.flag("default_patterns", default=True):
-        patterns += default_patterns(tenant)
-    return WhoIsWho(tuple(patterns), table), tenant
+        *(pattern for pattern in own if pattern is not None),
+    )
 
 
 def _read_endpoints(section: Section, tenant: str) -> dict[str, str]:
@@ -149,14 +194,14 @@ def _read_others(
     return patterns
 
 
-def _read_pattern(section: Section, default_tenant: str) -> IdentityPattern | None:
+def _read_pattern(section: Section) -> IdentityPattern | None:
     text = section.required_text("pattern", "a regular expression for the endpoint's name")
     kind = section.choice("kind", Kind.EXTENSION)
-    tenant = section.text("tenant", default_tenant)
+    tenant = section.text("tenant")
     technologies = section.texts("technologies") or ()
     contexts = section.texts("contexts") or ()
-    if not re.fullmatch(r"[^\s*?]+", tenant):
-        section.problem("tenant", f"expected a tenant without * and ?, got {shown(tenant)}")
+    if "tenant" in section:
+        check_tenant(section, "tenant", tenant)
     if text is None:
         return None
     regex = _regex(section, "pattern", text)

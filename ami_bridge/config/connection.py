@@ -1,5 +1,5 @@
 """
-Reads ``[asterisk]``: the PBX, and the manager user with its secret.
+Reads ``[asterisk]``, or each ``[[asterisk]]``: a PBX, and the manager user with its secret.
 """
 
 import re
@@ -9,35 +9,75 @@ from pathlib import Path
 
 from ami_bridge.settings import AsteriskSettings, TlsSettings
 
-from .section import Section
+from .calls import check_tenant
+from .secrets import SecretPlaces
+from .section import Section, shown
 
 #: The port that Asterisk listens on for TLS, unless manager.conf says otherwise.
 _TLS_PORT = 5039
 #: Bounds of all waits, in seconds: nothing sensible is outside.
 _SHORTEST, _LONGEST = 0.1, 86_400.0
 
-_SECRETS = ("secret_file", "secret_env", "secret_credential", "secret")
+#: What may be in front of a CallID, and in names of files and of metrics.
+_NAME = re.compile(r"[A-Za-z0-9._-]*")
 
 
-def read_asterisk(
+def read_asterisks(
     rules: Section, folder: Path, environ: Mapping[str, str], *, secret_needed: bool
+) -> tuple[AsteriskSettings, ...]:
+    """
+    Read all PBXs, at least one; file names in their sections are relative to *folder*.
+    """
+    found = [
+        (section, _read_asterisk(section, folder, environ, secret_needed=secret_needed))
+        for section in rules.section_or_sections("asterisk")
+    ]
+    if len(found) > 1:
+        _tell_apart(found)
+    return tuple(settings for _, settings in found)
+
+
+def _tell_apart(found: list[tuple[Section, AsteriskSettings]]) -> None:
+    """
+    See that each of several PBXs has a name, and an address, of its own.
+    """
+    names: dict[str, str] = {}
+    addresses: dict[tuple[str, int], str] = {}
+    for section, settings in found:
+        # Names that differ in case alone would be taken for each other.
+        name = settings.name.lower()
+        if not name and "name" not in section:
+            section.problem("name", "is missing: one of several PBXs needs a name, for its CallIDs")
+        elif not name:
+            section.problem("name", "must not be empty where there are several PBXs")
+        elif name in names:
+            section.problem("name", f"{shown(settings.name)} is the name of {names[name]}, too")
+        names.setdefault(name, section.path)
+        address = (settings.host.lower(), settings.port)
+        if address in addresses:
+            same = f"{settings.address} is {addresses[address]}, too"
+            section.warn("host", f"{same}: all its calls are told twice")
+        addresses.setdefault(address, section.path)
+
+
+def _read_asterisk(
+    section: Section, folder: Path, environ: Mapping[str, str], *, secret_needed: bool
 ) -> AsteriskSettings:
-    """
-    Read the section; file names in it are relative to *folder*.
-    """
-    section = rules.section("asterisk")
     default = AsteriskSettings()
     tls = _read_tls(section.section("tls"), folder) if "tls" in section else None
+
+    secret = SecretPlaces(folder, environ, needed=secret_needed).fetch(section, "secret")
 
     def seconds(key: str, among: float) -> float:
         return section.seconds(key, among, _SHORTEST, _LONGEST)
 
     settings = AsteriskSettings(
         name=_name(section),
+        default_tenant=_default_tenant(section),
         host=section.text("host", default.host),
         port=section.integer("port", default.port if tls is None else _TLS_PORT, 1, 65_535),
         username=section.text("username", default.username),
-        secret=_read_secret(section, folder, environ, needed=secret_needed),
+        secret=secret.value if secret is not None else "",
         challenge=section.flag("challenge", default=default.challenge),
         tls=tls,
         events=section.text("events", default.events),
@@ -78,9 +118,16 @@ def certificates(section: Section, key: str, folder: Path) -> Path | None:
 
 def _name(section: Section) -> str:
     name = section.text("name")
-    if not re.fullmatch(r"[A-Za-z0-9._-]*", name):
+    if not _NAME.fullmatch(name):
         section.problem("name", "expected letters, digits and ._- only: it becomes part of CallIDs")
     return name
+
+
+def _default_tenant(section: Section) -> str:
+    tenant = section.text("default_tenant")
+    if "default_tenant" in section:
+        check_tenant(section, "default_tenant", tenant)
+    return tenant
 
 
 def _read_tls(section: Section, folder: Path) -> TlsSettings:
@@ -90,60 +137,3 @@ def _read_tls(section: Section, folder: Path) -> TlsSettings:
         ca_file=certificates(section, "ca_file", folder),
         server_name=section.text("server_name") or None,
     )
-
-
-def _read_secret(
-    section: Section, folder: Path, environ: Mapping[str, str], *, needed: bool
-) -> str:
-    """
-    Fetch the manager user's secret from the one place that the section names.
-    """
-    places = {key: value for key in _SECRETS if (value := section.secret(key)) is not None}
-    if len(places) > 1:
-        first, *others = places
-        section.problem(first, f"only one place of the secret can hold, and there is {others[0]}")
-        return ""
-    for key, place in places.items():
-        try:
-            secret = _fetch(key, place, folder, environ)
-        except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            report = section.problem if needed else section.warn
-            report(key, f"cannot be read: {reason}")
-            return ""
-        if key == "secret":
-            section.warn(key, "stands in the rules file; secret_file keeps it out of sight")
-        return secret
-    return ""
-
-
-def _fetch(key: str, place: str, folder: Path, environ: Mapping[str, str]) -> str:
-    if key == "secret":
-        secret = place
-    elif key == "secret_env":
-        if place not in environ:
-            raise ValueError(f"there is no environment variable {place}")
-        secret = environ[place]
-    elif key == "secret_credential":
-        if "CREDENTIALS_DIRECTORY" not in environ:
-            raise ValueError(
-                "$CREDENTIALS_DIRECTORY is not set; systemd sets it for a unit with LoadCredential="
-            )
-        secret = _first_line(Path(environ["CREDENTIALS_DIRECTORY"]) / place)
-    else:
-        secret = _first_line(folder / place)
-    if not secret:
-        raise ValueError("it is empty")
-    if re.search(r"[\x00-\x1f\x7f]", secret):
-        raise ValueError("it has line breaks or control characters in it")
-    return secret
-
-
-def _first_line(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        # The cause would show some of the secret.
-        raise ValueError(f"{path} is not UTF-8 text") from None
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error

@@ -7,12 +7,21 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from ami_bridge.core.call_events import EventType, HangupDialect
-from ami_bridge.core.extensions import IdentityPattern, PartyKind
+from ami_bridge.core.extensions import IdentityPattern, PartyKind, WhoIsWho
 from ami_bridge.core.rules import EVERYONE, ExtensionPattern, Rule
-from ami_bridge.settings import AsteriskSettings, Config, DeliverySettings, TlsVerification
+from ami_bridge.core.signing import Credentials
+from ami_bridge.settings import (
+    AsteriskSettings,
+    Config,
+    DeliverySettings,
+    PbxSettings,
+    StoreSettings,
+    TlsVerification,
+)
 
 #: Names of query parameters whose values are not shown.
 _CONFIDENTIAL = re.compile(r"auth|key|pass|pwd|secret|sig|token", re.IGNORECASE)
+_SCHEMES = {"Basic": "by user and password", "Bearer": "by a bearer token"}
 _PARTIES = {
     PartyKind.EXTENSION: "extensions",
     PartyKind.OUTSIDE: "trunks",
@@ -29,11 +38,12 @@ def describe(config: Config) -> list[str]:
     return [
         f"Rules: {config.source or 'none; the built-in defaults hold'}",
         "",
-        *_asterisk(config.asterisk),
+        *(line for pbx in config.pbxs for line in _asterisk(pbx.asterisk)),
         "",
-        *_who_is_who(config),
+        *_who_is_who(config.pbxs),
         "",
         *_delivery(config.delivery),
+        *_store(config.store),
         "",
         f"Requests: {len(config.rules)}, of which {enabled} enabled",
         *(line for rule in config.rules for line in _request(rule, config.hangup_dialect)),
@@ -53,14 +63,13 @@ def _asterisk(asterisk: AsteriskSettings) -> Iterator[str]:
     yield f"  event classes {asterisk.events}"
 
 
-def _who_is_who(config: Config) -> Iterator[str]:
-    calls = config.correlator
-    yield "Endpoints, by the first line that matches:"
-    for endpoint, extension in calls.who_is_who.table.items():
-        yield f"  {endpoint} is extension {extension}"
-    for pattern in calls.who_is_who.patterns:
-        yield f"  {_pattern(pattern)}"
-    yield "  all others are trunks, the outside world"
+def _who_is_who(pbxs: tuple[PbxSettings, ...]) -> Iterator[str]:
+    calls = pbxs[0].correlator
+    if all(pbx.correlator.who_is_who == calls.who_is_who for pbx in pbxs):
+        yield from _endpoints(calls.who_is_who, "Endpoints")
+    else:
+        for pbx in pbxs:
+            yield from _endpoints(pbx.correlator.who_is_who, f"Endpoints of {pbx.name}")
     for extension, number in calls.public_numbers.items():
         yield f"Public number of {extension}: {number}"
     codes = " ".join(code.pattern for code in calls.feature_codes)
@@ -69,6 +78,15 @@ def _who_is_who(config: Config) -> Iterator[str]:
         yield f"Numbers that mean a withheld one: {', '.join(sorted(calls.anonymous_numbers))}"
     if calls.originate_is_dial_in:
         yield "Phones that an Originate rings: Dial-In"
+
+
+def _endpoints(who_is_who: WhoIsWho, heading: str) -> Iterator[str]:
+    yield f"{heading}, by the first line that matches:"
+    for endpoint, extension in who_is_who.table.items():
+        yield f"  {endpoint} is extension {extension}"
+    for pattern in who_is_who.patterns:
+        yield f"  {_pattern(pattern)}"
+    yield "  all others are trunks, the outside world"
 
 
 def _pattern(pattern: IdentityPattern) -> str:
@@ -93,6 +111,32 @@ def _delivery(delivery: DeliverySettings) -> Iterator[str]:
         f"or {delivery.time_to_live_seconds:g} s (all others)"
     )
 
+    yield (
+        f"  left alone after {delivery.breaker_terms.failures} failures in a row, for "
+        f"{', '.join(f'{wait:g}' for wait in delivery.breaker_terms.waits)} s"
+    )
+    yield from _destinations(delivery)
+
+
+def _destinations(delivery: DeliverySettings) -> Iterator[str]:
+    allowed = delivery.destinations
+    also = [*map(str, allowed.allow_networks), *allowed.allow_hosts]
+    allowed_too = f", and to {', '.join(also)}" if also else " only"
+    yield f"  to public addresses{allowed_too}"
+    if allowed.only_hosts:
+        yield f"  to no other hosts than {', '.join(allowed.only_hosts)}"
+    if delivery.use_proxy_from_environment:
+        yield "  by the proxy that the environment names"
+
+
+def _store(store: StoreSettings) -> Iterator[str]:
+    yield f"Kept in {store.path or 'memory, and lost at the end'}"
+    if store.path is not None:
+        yield (
+            f"  synchronous {store.synchronous}; for {store.keep_delivered_days:g} days what was "
+            f"delivered, for {store.keep_given_up_days:g} days what was given up"
+        )
+
 
 def _request(rule: Rule, dialect: HangupDialect) -> Iterator[str]:
     form = f" ({rule.format.value})" if rule.method == "POST" else ""
@@ -109,10 +153,22 @@ def _request(rule: Rule, dialect: HangupDialect) -> Iterator[str]:
         yield f"    parameter {name} = {value}"
     if rule.headers:
         yield f"    headers {', '.join(rule.headers)}"
+    yield from _credentials(rule.credentials)
     if rule.omit_empty:
         yield "    without parameters that are empty"
     for line in rule.notes.splitlines():
         yield f"    # {line}"
+
+
+def _credentials(credentials: Credentials) -> Iterator[str]:
+    scheme, separator, _ = credentials.authorization.partition(" ")
+    # Without a space, all of it may be a secret.
+    if separator and scheme in _SCHEMES:
+        yield f"    authorization {_SCHEMES[scheme]}"
+    elif credentials.authorization:
+        yield "    header Authorization"
+    if count := len(credentials.signing_keys):
+        yield f"    signed with {count} secret{'' if count == 1 else 's'}"
 
 
 def _whose(pattern: ExtensionPattern) -> str:

@@ -9,10 +9,13 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid5
 
 from ami_bridge.core.call_events import EventType, HangupDialect
+from ami_bridge.core.destinations import Destinations
 from ami_bridge.core.requests import DEFAULT_NAMES, TEMPLATE_NAMES, Field
 from ami_bridge.core.rules import EVERYONE, BodyFormat, ExtensionPattern, Method, Rule, why_never
 from ami_bridge.core.templates import Template, TemplateError
 
+from .authentication import read_credentials
+from .secrets import SecretPlaces
 from .section import Section, did_you_mean, shown
 from .urls import Target, UnusableUrl, read_url
 
@@ -22,7 +25,7 @@ _DERIVED_IDS = UUID("fb56a019-0256-45da-a656-7f38dd16baa9")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-#: Headers that the sender writes, now or when deliveries are signed.
+#: Headers that the sender writes.
 _RESERVED_HEADERS = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "te", "trailer"}
     | {"transfer-encoding", "upgrade", "webhook-id", "webhook-signature", "webhook-timestamp"}
@@ -44,14 +47,16 @@ class Status(enum.StrEnum):
     DISABLED = "disabled"
 
 
-def read_requests(rules: Section, default_tenant: str) -> tuple[Rule, ...]:
+def read_requests(
+    rules: Section, default_tenant: str, secrets: SecretPlaces, destinations: Destinations
+) -> tuple[Rule, ...]:
     """
     Read all call-event requests; each has an id of its own.
     """
     found: dict[str, str] = {}
     requests = []
     for section in rules.sections("requests"):
-        rule = _read_request(section, default_tenant)
+        rule = _read_request(section, default_tenant, secrets, destinations)
         if rule is None:
             continue
         if rule.id not in found:
@@ -64,12 +69,14 @@ def read_requests(rules: Section, default_tenant: str) -> tuple[Rule, ...]:
     return tuple(requests)
 
 
-def _read_request(section: Section, default_tenant: str) -> Rule | None:
+def _read_request(
+    section: Section, default_tenant: str, secrets: SecretPlaces, destinations: Destinations
+) -> Rule | None:
     extensions = _read_extensions(section, default_tenant)
     events = _read_events(section)
     method = section.choice("method", Method.GET)
     body_format = section.choice_or("format", BodyFormat)
-    target = _read_target(section)
+    target = _read_target(section, destinations)
     fields = _read_fields(section)
     parameters = _read_parameters(section.section("parameters"), fields)
     if method is Method.GET and body_format is BodyFormat.JSON:
@@ -79,7 +86,8 @@ def _read_request(section: Section, default_tenant: str) -> Rule | None:
     rule_id = _read_id(section)
     status = section.choice("status", Status.ENABLED)
     notes = section.notes("notes")
-    headers = _read_headers(section.section("headers"), target)
+    headers, authorization = _read_headers(section.section("headers"), target)
+    credentials = read_credentials(section.section("auth"), secrets, method, authorization)
     omit_empty = section.flag("omit_empty", default=False)
     dialect = section.choice_or("hangup_status", HangupDialect)
     if target is None:
@@ -96,6 +104,7 @@ def _read_request(section: Section, default_tenant: str) -> Rule | None:
         parameters=parameters,
         fields=fields,
         headers=headers,
+        credentials=credentials,
         omit_empty=omit_empty,
         hangup_dialect=dialect,
     )
@@ -154,7 +163,7 @@ def _read_events(section: Section) -> frozenset[EventType]:
     return events
 
 
-def _read_target(section: Section) -> Target | None:
+def _read_target(section: Section, destinations: Destinations) -> Target | None:
     text = section.required_text("url", "where the request goes, http:// or https://")
     if text is None:
         return None
@@ -163,8 +172,10 @@ def _read_target(section: Section) -> Target | None:
     except UnusableUrl as error:
         section.problem("url", str(error))
         return None
-    if target.authorization is not None:
-        section.warn("url", "contains a password, which stands in the rules file")
+    if target.authorization:
+        section.warn("url", "contains a password; [requests.auth] keeps it out of the rules file")
+    if reason := destinations.why_not_by_name(urlsplit(target.url).hostname or ""):
+        section.warn("url", reason)
     return target
 
 
@@ -207,11 +218,13 @@ def _read_parameters(section: Section, fields: tuple[str, ...]) -> dict[str, Tem
     return parameters
 
 
-def _read_headers(section: Section, target: Target | None) -> dict[str, str]:
+def _read_headers(section: Section, target: Target | None) -> tuple[dict[str, str], str]:
+    """
+    Read the table of headers; Authorization, also from the URL's user, is told apart.
+    """
+    authorization = "" if target is None else target.authorization
     headers: dict[str, str] = {}
-    if target is not None and target.authorization is not None:
-        headers["Authorization"] = target.authorization
-    seen = {name.lower() for name in headers}
+    seen = {"authorization"} if authorization else set()
     for name, value in section.strings(confidential=True).items():
         if not _HEADER_NAME.fullmatch(name):
             section.problem(name, "is no name of a header")
@@ -221,7 +234,10 @@ def _read_headers(section: Section, target: Target | None) -> dict[str, str]:
             section.problem(name, "is there twice; the user in the URL counts, and case does not")
         elif not _HEADER_VALUE.fullmatch(value):
             section.problem(name, "line breaks, control characters and non-ASCII are not allowed")
+        elif name.lower() == "authorization":
+            section.warn(name, "stands in the rules file; [requests.auth] keeps it out of sight")
+            authorization = value.strip()
         else:
             headers[name] = value.strip()
         seen.add(name.lower())
-    return headers
+    return headers, authorization

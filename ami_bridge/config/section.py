@@ -52,6 +52,15 @@ def joined(path: str, key: str) -> str:
     return f"{path}.{step}" if path else step
 
 
+def _number(value: object, low: float, high: float) -> float | None:
+    """
+    Give *value* if it is a number from *low* to *high*.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        return None
+    return float(value)
+
+
 class Section:
     """
     A table of the rules; a key that nobody asked for is a mistake.
@@ -190,20 +199,23 @@ class Section:
         """
         Read a time in seconds, from *low* to *high*.
         """
+        return self._time(key, default, low, high, "seconds")
+
+    def days(self, key: str, default: float, low: float, high: float) -> float:
+        """
+        Read a time in days, from *low* to *high*.
+        """
+        return self._time(key, default, low, high, "days")
+
+    def _time(self, key: str, default: float, low: float, high: float, unit: str) -> float:
         value = self._take(key)
         if value is None:
             return default
-        found = self._checked_seconds(key, value, low, high)
-        return default if found is None else found
-
-    def _checked_seconds(
-        self, key: str, value: object, low: float, high: float, index: int | None = None
-    ) -> float | None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value <= high:  # type: ignore[operator]
-            self._refuse(key, f"seconds from {low:g} to {high:g}", value, index)
-            return None
-        return float(value)  # type: ignore[arg-type]
+        found = _number(value, low, high)
+        if found is None:
+            self._refuse(key, f"{unit} from {low:g} to {high:g}", value)
+            return default
+        return found
 
     def choice(self, key: str, default: _Choice) -> _Choice:
         """
@@ -263,10 +275,14 @@ class Section:
         if not isinstance(value, list) or not value:
             self._refuse(key, "a list of seconds, at least one", value)
             return default
-        found = [
-            self._checked_seconds(key, entry, low, high, index) for index, entry in enumerate(value)
-        ]
-        return tuple(entry for entry in found if entry is not None)
+        found = []
+        for index, entry in enumerate(value):
+            number = _number(entry, low, high)
+            if number is None:
+                self._refuse(key, f"seconds from {low:g} to {high:g}", entry, index)
+            else:
+                found.append(number)
+        return tuple(found)
 
     def strings(self, *, confidential: bool = False) -> dict[str, str]:
         """
@@ -289,6 +305,20 @@ class Section:
         if value is not None and not isinstance(value, dict):
             self._refuse(key, f"a table, [{joined(self.path, key)}]", value)
         return self._child(value if isinstance(value, dict) else {}, joined(self.path, key))
+
+    def section_or_sections(self, key: str) -> list["Section"]:
+        """
+        Read the table *key*, or a list of tables of that name; give at least one.
+        """
+        value = self._table.get(key)
+        if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            return self.sections(key)
+        if value is not None and not isinstance(value, dict):
+            self._take(key)
+            path = joined(self.path, key)
+            self._refuse(key, f"a table, [{path}], or several, each beginning [[{path}]]", value)
+            return [self._child({}, path)]
+        return [self.section(key)]
 
     def sections(self, key: str) -> list["Section"]:
         """

@@ -2,7 +2,6 @@
 Reads the URL of a call-event request.
 """
 
-import base64
 import ipaddress
 import re
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -10,6 +9,8 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import attrs
 
 from ami_bridge.core.requests import TEMPLATE_NAMES
+
+from .authentication import basic_authorization
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 #: Everything in ASCII that can be seen: what is percent-encoded already stays so.
@@ -29,8 +30,8 @@ class Target:
     """
 
     url: str
-    #: Value of the header Authorization, if the URL named a user.
-    authorization: str | None = attrs.field(default=None, repr=False)
+    #: Value of the header Authorization, if the URL named a user; else empty.
+    authorization: str = attrs.field(default="", repr=False)
 
 
 def read_url(text: str) -> Target:
@@ -57,7 +58,14 @@ def read_url(text: str) -> Target:
     after = text.index("//") + 2 + len(parts.netloc)
     user, _, place = parts.netloc.rpartition("@")
     url = f"{parts.scheme}://{place}{quote(text[after:], safe=_VISIBLE)}"
-    return Target(url, _basic(user) if user else None)
+    return Target(url, _basic(user) if user else "")
+
+
+def is_host_name(text: str) -> bool:
+    """
+    Tell whether *text* can be the name of a host.
+    """
+    return _HOST.fullmatch(text) is not None
 
 
 def _check_host(parts: SplitResult) -> None:
@@ -75,11 +83,10 @@ def _check_host(parts: SplitResult) -> None:
         except UnicodeError as error:
             raise UnusableUrl(f"{host} is no host name") from error
         raise UnusableUrl(f"write the host in its ASCII form, {ascii_host}")
-    elif not _HOST.fullmatch(host):
+    elif not is_host_name(host):
         raise UnusableUrl(f"{host} is no host name")
 
 
 def _basic(user: str) -> str:
     name, _, password = user.partition(":")
-    pair = f"{unquote(name)}:{unquote(password)}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
+    return basic_authorization(unquote(name), unquote(password))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import attrs
 
 from .call_events import CallEvent, EventType, HangupDialect
+from .signing import NO_CREDENTIALS, Credentials
 from .templates import Template
 
 
@@ -113,6 +114,8 @@ class Rule:
     #: Additional fields of the bridge, by name.
     fields: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    #: Added to each attempt, and never stored.
+    credentials: Credentials = attrs.field(default=NO_CREDENTIALS, repr=False)
     omit_empty: bool = False
     #: How a Hangup words its CallStatus for this rule; None means as the rules say for all.
     hangup_dialect: HangupDialect | None = None

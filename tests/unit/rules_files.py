@@ -13,18 +13,30 @@ from ami_bridge.config import load_config
 from ami_bridge.errors import ConfigError
 from ami_bridge.settings import Config
 
+#: Of 24 octets, the shortest that there may be.
+SIGNING_SECRET = "whsec_" + "czNjcmV0" * 4
 DEFAULT_FILE = Path(__file__).parents[2] / "rules.toml"
 
 
 def load(
-    folder: Path, text: str, environ: Mapping[str, str] | None = None, *, secret_needed: bool = True
+    folder: Path,
+    text: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    secret_needed: bool = True,
+    credentials_needed: bool = True,
 ) -> Config:
     """
     Load *text* as the rules.toml of *folder*.
     """
     path = folder / "rules.toml"
     path.write_text(text, encoding="utf-8")
-    return load_config(path, environ or {}, secret_needed=secret_needed)
+    return load_config(
+        path,
+        environ or {},
+        secret_needed=secret_needed,
+        credentials_needed=credentials_needed,
+    )
 
 
 def problems(folder: Path, text: str) -> list[tuple[str, str]]:
@@ -51,7 +63,9 @@ def write_examples(folder: Path) -> Path:
     """
     for name in ("asterisk-ca.pem", "receivers-ca.pem"):
         (folder / name).write_text(_certificate(), encoding="ascii")
-    (folder / "ami-secret").write_text("s3cret\n", encoding="utf-8")
+    for name in ("ami-secret", "helpdesk-password", "erp-token"):
+        (folder / name).write_text("s3cret\n", encoding="utf-8")
+    (folder / "helpdesk-signing-secrets").write_text(f"{SIGNING_SECRET}\n", encoding="ascii")
     path = folder / "rules.toml"
     text = DEFAULT_FILE.read_text(encoding="utf-8")
     path.write_text(re.sub(r"^#(?=[^ \n])", "", text, flags=re.MULTILINE), encoding="utf-8")

@@ -14,7 +14,14 @@ from ami_bridge.config.section import Section
 from ami_bridge.core.call_events import EventType, HangupDialect
 from ami_bridge.core.extensions import Party, PartyKind
 from ami_bridge.core.rules import BodyFormat, ExtensionPattern, Method
-from ami_bridge.settings import AsteriskSettings, Config, TlsSettings, TlsVerification
+from ami_bridge.core.signing import NO_CREDENTIALS, Credentials
+from ami_bridge.settings import (
+    AsteriskSettings,
+    Config,
+    StoreSettings,
+    TlsSettings,
+    TlsVerification,
+)
 from tests.unit.rules_files import DEFAULT_FILE, load, problems, request, write_examples
 
 # -- the annotated default -------------------------------------------------------------
@@ -24,8 +31,11 @@ def test_the_default_file_is_the_built_in_default() -> None:
     """
     What stands uncommented in rules.toml is what holds without a file.
     """
-    assert load_config(DEFAULT_FILE, {}) == attrs.evolve(Config(), source=DEFAULT_FILE)
-    assert load_config(None) == Config()
+    environ = {"STATE_DIRECTORY": "/var/lib/ami-bridge"}
+    store = StoreSettings(Path("/var/lib/ami-bridge/outbox.sqlite"))
+
+    assert load_config(None, environ) == Config(store=store)
+    assert load_config(DEFAULT_FILE, environ) == Config(store=store, source=DEFAULT_FILE)
 
 
 @pytest.fixture
@@ -53,9 +63,14 @@ def test_the_examples_of_the_default_file_work(examples: Path) -> None:
     assert who.identify("SIP/provider-1-1", "any").kind is PartyKind.OUTSIDE
     assert who.identify("DAHDI/5-1", "any").extension == "0003*005"
     assert config.correlator.public_numbers == {"0003*001": "+15550100001"}
-    assert [rule.method for rule in config.rules] == [Method.GET, Method.POST]
-    assert config.rules[1].parameters["title"].text == "{CallerIDName} <{CallerIDNum}>"
-    assert config.rules[1].headers == {"X-Source": "pbx"}
+    smallest, everything, last = config.rules
+    assert [rule.method for rule in config.rules] == [Method.GET, Method.POST, Method.GET]
+    assert everything.parameters["title"].text == "{CallerIDName} <{CallerIDNum}>"
+    assert everything.headers == {"X-Source": "pbx"}
+    assert smallest.credentials == NO_CREDENTIALS
+    assert everything.credentials == Credentials("Basic cGJ4OnMzY3JldA==", (b"s3cret" * 4,))
+    assert last.credentials == Credentials("Bearer s3cret")
+    assert config.store.path == examples.parent / "outbox.sqlite"
 
 
 def test_the_default_file_knows_every_key(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +260,97 @@ def test_byte_order_mark(tmp_path: Path) -> None:
     assert load_config(path, {}).hangup_dialect is HangupDialect.DETAILED
 
 
+# -- several PBXs ----------------------------------------------------------------------
+
+SEVERAL = """
+[[asterisk]]
+name = "berlin"
+secret_env = "BERLIN"
+
+[[asterisk]]
+name = "bonn.2"
+host = "bonn.example.org"
+default_tenant = "0002"
+tls.verification = "none"
+
+[extensions]
+endpoints."SIP/desk" = "0009*1"
+trunks = ["SIP/300"]
+patterns = [
+  { pattern = "x(?P<number>[0-9]+)" },
+  { pattern = "y(?P<number>[0-9]+)", tenant = "0007" },
+]
+"""
+
+
+def test_several_pbxs(tmp_path: Path) -> None:
+    """
+    Each [[asterisk]] is a PBX with its own connection, and its name in front of its CallIDs.
+    """
+    berlin, bonn = load(tmp_path, SEVERAL, {"BERLIN": "s"}).pbxs
+
+    assert (berlin.name, berlin.asterisk.address, berlin.asterisk.secret) == (
+        "berlin",
+        "127.0.0.1:5038",
+        "s",
+    )
+    assert (bonn.name, bonn.asterisk.address, bonn.asterisk.secret) == (
+        "bonn.2",
+        "bonn.example.org:5039",
+        "",
+    )
+    assert (berlin.correlator.pbx, bonn.correlator.pbx) == ("berlin", "bonn.2")
+
+
+@pytest.mark.parametrize(
+    ("channel", "berlin", "bonn"),
+    [
+        pytest.param("SIP/201-1", "0001*201", "0002*201", id="the built-in patterns"),
+        pytest.param("SIP/x201-1", "0001*201", "0002*201", id="an own pattern without a tenant"),
+        pytest.param("SIP/y201-1", "0007*201", "0007*201", id="one with a tenant"),
+        pytest.param("SIP/desk-1", "0009*1", "0009*1", id="the table"),
+        pytest.param("SIP/300-1", "", "", id="a trunk"),
+    ],
+)
+def test_default_tenant_of_a_pbx(tmp_path: Path, channel: str, berlin: str, bonn: str) -> None:
+    """
+    Extensions whose endpoint tells no tenant are told apart by their PBX's default one.
+    """
+    pbxs = load(tmp_path, SEVERAL, {"BERLIN": "s"}).pbxs
+    found = [pbx.correlator.who_is_who.identify(channel, "").extension for pbx in pbxs]
+
+    assert found == [berlin, bonn]
+
+
+def test_one_pbx_in_a_list_needs_no_name(tmp_path: Path) -> None:
+    """
+    A single [[asterisk]] is what [asterisk] is.
+    """
+    listed = load(tmp_path, "[[asterisk]]\nport = 7")
+
+    assert listed == load(tmp_path, "[asterisk]\nport = 7")
+
+
+def test_the_same_pbx_twice(tmp_path: Path) -> None:
+    """
+    Two names for one address are warned about.
+    """
+    config = load(tmp_path, "[[asterisk]]\nname = 'a'\n[[asterisk]]\nname = 'b'")
+
+    assert [warning.path for warning in config.warnings] == ["asterisk[1].host"]
+    assert "127.0.0.1:5038 is asterisk[0], too" in config.warnings[0].message
+
+
+def test_one_of_several_pbxs(tmp_path: Path) -> None:
+    """
+    A configuration can be cut down to one PBX, by its name.
+    """
+    config = load(tmp_path, SEVERAL, {"BERLIN": "s"})
+
+    assert config.only("bonn.2") == attrs.evolve(config, pbxs=config.pbxs[1:])
+    assert config.only("bonn") is None
+
+
 # -- secrets ---------------------------------------------------------------------------
 
 
@@ -359,12 +465,13 @@ def test_urls(tmp_path: Path, written: str, url: str) -> None:
 
 def test_user_in_the_url(tmp_path: Path) -> None:
     """
-    A user in the URL becomes a header, so that the password is in no URL that is shown.
+    A user in the URL becomes credentials, so that the password is in nothing shown or stored.
     """
     config = load(tmp_path, '[[requests]]\nurl = "https://us%40er:geh%C3%A4im@h:81/x@y?a=b"')
     (rule,) = config.rules
 
     assert rule.url == "https://h:81/x@y?a=b"
-    assert rule.headers == {"Authorization": "Basic dXNAZXI6Z2Vow6RpbQ=="}
+    assert rule.headers == {}
+    assert rule.credentials.authorization == "Basic dXNAZXI6Z2Vow6RpbQ=="
     assert "dXNAZ" not in repr(config)
     assert [warning.path for warning in config.warnings] == ["requests[0].url"]

@@ -83,8 +83,32 @@ MISTAKES = [
     ('hangup_status = "detail"', "hangup_status", '"detail"; did you mean "detailed"?'),
     ('originate = "zzz"', "originate", 'unknown value "zzz"; expected one of dial-out, dial-in'),
     ("originate = 1", "originate", 'expected "dial-out" or "dial-in", got 1'),
-    ("asterisk = 1", "asterisk", "expected a table, [asterisk], got 1"),
-    ("[[asterisk]]", "asterisk", "expected a table, [asterisk], got a list"),
+    ("asterisk = 1", "asterisk", "expected a table, [asterisk], or several"),
+    ("asterisk = []", "asterisk", "or several, each beginning [[asterisk]], got a list"),
+    ("asterisk = [1]", "asterisk", "or several, each beginning [[asterisk]], got a list"),
+    ("[[asterisk]]\nnmae = 'a'", "asterisk[0].nmae", 'unknown key; did you mean "name"?'),
+    (
+        "[[asterisk]]\nname = 'a'\n[[asterisk]]",
+        "asterisk[1].name",
+        "is missing: one of several PBXs needs a name",
+    ),
+    (
+        "[[asterisk]]\nname = 'a'\n[[asterisk]]\nname = ''",
+        "asterisk[1].name",
+        "must not be empty where there are several PBXs",
+    ),
+    (
+        "[[asterisk]]\nname = 'a'\n[[asterisk]]\nname = 'b'\n[[asterisk]]\nname = 'A'",
+        "asterisk[2].name",
+        '"A" is the name of asterisk[0], too',
+    ),
+    (
+        "[[asterisk]]\nname = 'a'\n[[asterisk]]\nname = 'b'\nport = 0",
+        "asterisk[1].port",
+        "expected an integer from 1 to 65535, got 0",
+    ),
+    ('[asterisk]\ndefault_tenant = "1*"', "asterisk.default_tenant", "a tenant without *"),
+    ('[asterisk]\ndefault_tenant = ""', "asterisk.default_tenant", "a tenant without *"),
     ("[requests]", "requests", "expected a list of tables, each beginning with [[requests]]"),
     ("[asterisk]\nport = 0", "asterisk.port", "expected an integer from 1 to 65535, got 0"),
     ("[asterisk]\nport = true", "asterisk.port", "got true"),
@@ -269,6 +293,8 @@ def tables(values: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, obj
     known = ["asterisk", "extensions", "requests", "delivery", "public_numbers", "patterns"]
     known += ["tls", "headers", "parameters", "url", "extension", "event", "fields", "port"]
     known += ["endpoints", "retry_seconds", "secret_file", "ca_file", "pattern", "feature_codes"]
+    known += ["auth", "user", "password", "bearer", "signing_secret", "signing_secret_env", "store"]
+    known += ["path", "synchronous", "allow_networks", "allow_hosts", "only_hosts", "method"]
     return st.dictionaries(st.one_of(st.sampled_from(known), st.text()), values, max_size=4)
 
 

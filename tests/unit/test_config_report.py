@@ -58,6 +58,24 @@ def test_report_of_what_is_unusual(tmp_path: Path) -> None:
     assert "  Nobody will be told of anything." in report
 
 
+def test_report_of_several_pbxs(tmp_path: Path) -> None:
+    """
+    Every PBX is told, and who is who for each where it is not the same.
+    """
+    two = "[[asterisk]]\nname = 'a'\n[[asterisk]]\nname = 'b'\nport = 7\n"
+
+    same = describe(load(tmp_path, two))
+    different = describe(load(tmp_path, two + "default_tenant = '0002'"))
+
+    assert "Asterisk a: 127.0.0.1:5038, without TLS" in same
+    assert "Asterisk b: 127.0.0.1:7, without TLS" in same
+    assert same.count("Endpoints, by the first line that matches:") == 1
+    assert "Endpoints of a, by the first line that matches:" in different
+    assert different[different.index("Endpoints of b, by the first line that matches:") + 2] == (
+        "  IAX2/PJSIP/SIP endpoints [0-9]{2,6} are extensions of tenant 0002"
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
