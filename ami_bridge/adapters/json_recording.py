@@ -21,6 +21,32 @@ from ami_bridge.errors import RecordingError
 _BETWEEN = re.compile(r"[\s,]*")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 _EVENT_NAMES = {name.decode().lower(): name for name in NAMES_THAT_MATTER}
+_LINE_BREAKS = re.compile(r"[\r\n]+")
+_CHANNEL_HEADERS = """
+    Channel ChannelState ChannelStateDesc CallerIDNum CallerIDName ConnectedLineNum
+    ConnectedLineName Language AccountCode Context Exten Priority Uniqueid Linkedid
+"""
+_OTHER_HEADERS = """
+    Privilege Timestamp SystemName ActionID Cause Cause-txt TechCause DialStatus DialString Forward
+    Uptime LastReload Status Response Reason Application AppData Extension SubEvent Destination
+    Source SrcUniqueID Newname Oldname Queue Position Count BridgeUniqueid BridgeType
+    BridgeTechnology BridgeCreator BridgeName BridgeNumChannels ToBridgeUniqueid
+    FromBridgeUniqueid Channel1 Channel2 Uniqueid1 Uniqueid2 CallerID1 CallerID2 Bridgestate
+    Bridgetype Shutdown Restart Result
+"""
+#: Whose channel it is, in front of a channel's headers.
+_PREFIXES = (
+    *("", "Dest", "Target", "LocalOne", "LocalTwo", "Transferer", "OrigTransferer"),
+    *("SecondTransferer", "Transferee", "TransferTarget", "Parkee", "Parker", "Retriever"),
+)
+#: How Asterisk spells the names of headers that tools spell in other ways.
+_HEADER_NAMES = {
+    _NOT_IN_NAMES.sub("", name.lower()): name
+    for name in [
+        *(prefix + name for prefix in _PREFIXES for name in _CHANNEL_HEADERS.split()),
+        *_OTHER_HEADERS.split(),
+    ]
+}
 _TIME_KEYS = ("time", "timestamp", "ts", "received", "receivedat", "at")
 #: More seconds since the epoch than any clock shows: the tool counted milliseconds.
 _MILLISECONDS_FROM = 1e11
@@ -33,8 +59,12 @@ class FoldedHeaders(dict[str, str]):
 
     def __init__(self, headers: Mapping[str, Any]) -> None:
         super().__init__()
+        #: The names as they were written.
+        self.spellings: dict[str, str] = {}
         for name, value in headers.items():
-            self.setdefault(_folded(name), _as_text(value))
+            folded = _folded(name)
+            self.setdefault(folded, _as_text(value))
+            self.spellings.setdefault(folded, name)
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(_folded(name))
@@ -47,6 +77,21 @@ class FoldedHeaders(dict[str, str]):
         Give the value of *name*, or *default* where there is none.
         """
         return super().get(_folded(name), default)
+
+
+def as_wire(message: AmiMessage) -> bytes:
+    """
+    Write *message*, which `JsonRecording` gave, as Asterisk would have sent it.
+    """
+    headers = message.headers
+    spellings = headers.spellings if isinstance(headers, FoldedHeaders) else {}
+    lines = [f"Event: {headers['Event']}"]
+    for folded, value in headers.items():
+        if folded != "event":
+            name = _HEADER_NAMES.get(folded) or spellings.get(folded, folded)
+            # No value on the wire has a line break, and nothing that follows one is a header.
+            lines.append(f"{_LINE_BREAKS.sub(' ', name)}: {_LINE_BREAKS.sub(' ', value)}")
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 class JsonRecording:

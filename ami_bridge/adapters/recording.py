@@ -17,7 +17,7 @@ from ami_bridge.core.ami_log import AmiLog
 from ami_bridge.core.ami_stream import AmiMessage
 from ami_bridge.errors import RecordingError
 
-from .json_recording import JsonRecording
+from .json_recording import JsonRecording, as_wire
 from .sidecar import find_sidecar, read_arrivals
 from .stored_bytes import STANDARD_INPUT, StoredBytes
 
@@ -93,17 +93,21 @@ class Recording:
         """
         Give the messages (events that are *wanted*, responses) and when each was complete.
         """
-        chunks = self.chunks()
-        first: list[Chunk] = []
-        for chunk in chunks:
-            first.append(chunk)
-            if chunk[1].strip():
-                break
-        chunks = itertools.chain(first, chunks)
-        if first and first[-1][1].removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
+        chunks, is_json = _is_json(self.chunks())
+        if is_json:
             yield from self._json(chunks)
         else:
             yield from self._log(chunks, wanted)
+
+    def wire(self) -> Iterator[Chunk]:
+        """
+        Give what stands for the bytes on the wire: as `chunks`, and JSON written as AMI.
+        """
+        chunks, is_json = _is_json(self.chunks())
+        if is_json:
+            yield from ((time, as_wire(message)) for message, time in self._json(chunks))
+        else:
+            yield from chunks
 
     def events(self) -> Iterator[TimedEvent]:
         """
@@ -200,6 +204,19 @@ class Recording:
             if len(octets) < arrival.length:
                 reason = f"it ends here, but {sidecar.name} goes on"
                 raise RecordingError(self.name, arrival.offset + len(octets), reason)
+
+
+def _is_json(chunks: Iterator[Chunk]) -> tuple[Iterator[Chunk], bool]:
+    """
+    Look at the beginning of *chunks*; give all of them, and whether they are JSON.
+    """
+    first: list[Chunk] = []
+    for chunk in chunks:
+        first.append(chunk)
+        if chunk[1].strip():
+            break
+    beginning = first[-1][1].removeprefix(b"\xef\xbb\xbf").lstrip() if first else b""
+    return itertools.chain(first, chunks), beginning.startswith((b"{", b"["))
 
 
 def read_recording(source: Source) -> Iterator[Chunk]:

@@ -1,44 +1,76 @@
 """
 A local AMI server that plays recordings: what ``ami-bridge simulate`` and the demo run.
 
-Any AMI client can log in, plainly or by MD5 challenge. What is played are the recording's
-own events; answers to actions that were recorded are left out, and the client's own actions
-are answered politely. CoreShowChannels lists the channels that are up at that moment of the
-recording.
+Any AMI client can log in, plainly or by MD5 challenge. It hears the events of the recording,
+and may ask which channels are up at that moment of it. What may befall a PBX and the link to
+it can be made to happen: connections that break, stall or are garbled, and a restart.
 """
 
 import asyncio
 import contextlib
-import hashlib
-import logging
-import re
+import enum
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
-from ami_bridge.core.ami_log import AmiLog
-from ami_bridge.core.ami_stream import AmiMessage, AmiStream
-from ami_bridge.errors import RecordingError
+import attrs
 
-log = logging.getLogger(__name__)
+from ami_bridge.core.pbx_state import PbxState
 
-#: The reads of a recording: when each came, in seconds, if that is known, and its bytes.
-Chunks = Iterable[tuple[float | None, bytes]]
+from .manager_session import ManagerSession
+from .performance import Chunks, Performance
 
-_VERSION = "11.0.0"
-_BANNER = f"Asterisk Call Manager/{_VERSION}\r\n".encode()
-_UNIQUEID = re.compile(rb"\b(1\d{9})\.(\d+)\b")
-#: How far the unique ids of a repeated recording are shifted, in seconds.
-_SHIFT_SECONDS = 1_000_000
-_CHALLENGE = "271828182"
-#: How long a refusal is held back, as Asterisk does it.
-_REFUSAL_SECONDS = 1.0
+__all__ = ["Chunks", "Happening", "Playing", "Simulator", "What"]
+
 #: How long a client that left may take to read what is on its way.
 _FLUSH_SECONDS = 1.0
-_MOST_HEADERS = 1000
-#: What is due is sent in pieces of this size.
-_BATCH_BYTES = 64 * 1024
+
+
+class Playing(enum.StrEnum):
+    """
+    To whom a recording is played.
+    """
+
+    #: To each client from the beginning, when it logs in.
+    EACH = "each"
+    #: Once, from the first login on: who comes later has missed something, as with a PBX.
+    LIVE = "live"
+    #: Once, and the calls stand still while nobody is logged in.
+    HOLD = "hold"
+
+
+class What(enum.StrEnum):
+    """
+    What happened between the simulator and its clients.
+    """
+
+    LOGIN = "login"
+    #: CoreShowChannels was answered.
+    LISTED = "listed"
+    #: More of the recording was said.
+    SAID = "said"
+    LEFT = "left"
+    BOOTED = "booted"
+
+
+@attrs.frozen
+class Happening:
+    """
+    Something that happened, for who keeps a record of it.
+    """
+
+    what: What
+    #: Chunks of the recording that have been said, this one included.
+    position: int
+    #: Which connection it is about, counted from 1; 0 where it is about none.
+    session: int = 0
+
+
+def _nobody_asked(_happening: Happening) -> None:
+    """
+    Take a happening that nobody keeps a record of.
+    """
 
 
 class Simulator:
@@ -46,11 +78,11 @@ class Simulator:
     The server; use it as a context manager. *chunks* opens the recording anew.
 
     *speed* is how many times faster than recorded it is played, 0 or None as fast as the
-    client reads. It is played to each client from the beginning. *credentials* are the user
-    and secret that are let in; None lets in everybody.
+    client reads; *playing* says to whom. *credentials* are the user and secret that are let
+    in; None lets in everybody. *tell* hears of logins, of what was said, and of ends.
     """
 
-    def __init__(  # noqa: PLR0913 - a recording, an address and three switches
+    def __init__(  # noqa: PLR0913 - a recording, an address and switches
         self,
         chunks: Callable[[], Chunks],
         *,
@@ -58,24 +90,39 @@ class Simulator:
         port: int = 0,
         speed: float | None = 1.0,
         loop: bool = False,
+        playing: Playing = Playing.EACH,
         credentials: tuple[str, str] | None = None,
+        tell: Callable[[Happening], None] = _nobody_asked,
     ) -> None:
         self._chunks = chunks
-        self._host = host
         self._speed = speed
         self._loop = loop
-        self._credentials = credentials
-        self._began = time.time()
+        self._playing = playing
+        self._tell = tell
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._sessions: dict[ManagerSession, int] = {}
+        #: Performances and connections, and of these those that are still open.
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._shared: Performance | None = None
+        #: What those who are logged in hear.
+        self._heard: dict[ManagerSession, Performance] = {}
+        #: Performances for one client alone.
+        self._own: dict[ManagerSession, asyncio.Task[None]] = {}
+        self._counted = 0
+        #: User and secret that are let in; None lets in everybody.
+        self.credentials = credentials
+        #: When the PBX that is played began, in seconds since the epoch.
+        self.booted = time.time()
+        #: The address that it listens on.
+        self.host = host
         #: The port that it listens on, once it does.
         self.port = port
         #: Set when a recording was played to its end for the first time.
         self.finished = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._welcome, self._host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._open()
         return self
 
     async def __aexit__(
@@ -84,26 +131,157 @@ class Simulator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def clients(self) -> int:
+        """
+        Count the clients that are logged in.
+        """
+        return len(self._heard)
+
+    @property
+    def position(self) -> int:
+        """
+        Count the chunks of the recording that were said; not of one that is played to each.
+        """
+        return self._shared.position if self._shared is not None else 0
+
+    # -- what may befall it -----------------------------------------------------------------
+
+    def cut(self) -> None:
+        """
+        Break all connections off, as a network does.
+        """
+        for session in self._sessions:
+            session.break_off()
+
+    def stall(self) -> None:
+        """
+        Let nothing more arrive at the clients that are connected, until `flow`.
+        """
+        for session in self._sessions:
+            session.stall()
+
+    def flow(self) -> None:
+        """
+        Let what was withheld by `stall` arrive.
+        """
+        for session in self._sessions:
+            session.flow()
+
+    def garble(self, spoil: Callable[[bytes], bytes]) -> None:
+        """
+        Let the next events reach the clients as *spoil* makes them.
+        """
+        for session in self._sessions:
+            session.spoil = spoil
+
+    async def restart(self, away_seconds: float = 0.0, *, graceful: bool = False) -> None:
+        """
+        Restart the PBX: all channels are gone, and for a while nobody can connect.
+
+        A *graceful* one says so, and the Hangup of every channel, as on ``core restart now``.
+        """
+        performances = set(self._heard.values()) | ({self._shared} if self._shared else set())
+        self._close()
+        for performance in performances:
+            performance.stop_time()
+            if graceful:
+                await performance.say(_last_words(performance.state))
+        for session in self._sessions:
+            session.end() if graceful else session.break_off()
+        if self._connections:
+            await asyncio.wait(self._connections)
+        await asyncio.sleep(away_seconds)
+        self.booted = time.time()
+        for performance in performances:
+            performance.begin_anew()
+        self._happens(What.BOOTED)
+        await self._open()
+
+    # -- what sessions ask ------------------------------------------------------------------
+
+    def enter(self, session: ManagerSession) -> PbxState:
+        """
+        Let *session*, which has logged in, hear the recording; give the channels that it has.
+        """
+        performance = self._shared
+        if performance is None:
+            performance = Performance(
+                self._chunks,
+                self._speed,
+                loop=self._loop,
+                waits=self._playing is Playing.HOLD,
+                said=self._said,
+            )
+            task = self._begin(performance.play(self.finished.set), "performance")
+            if self._playing is Playing.EACH:
+                self._own[session] = task
+            else:
+                self._shared = performance
+        self._heard[session] = performance
+        self._happens(What.LOGIN, session)
+        performance.join(session)
+        return performance.state
+
+    def listed(self, session: ManagerSession) -> None:
+        """
+        Take note that *session* was told which channels there are.
+        """
+        self._happens(What.LISTED, session)
+
+    def _leave(self, session: ManagerSession) -> None:
+        self._happens(What.LEFT, session)
+        if performance := self._heard.pop(session, None):
+            performance.leave(session)
+        if own := self._own.pop(session, None):
+            own.cancel()
+        del self._sessions[session]
+
+    def _said(self, _position: int) -> None:
+        self._happens(What.SAID)
+
+    def _happens(self, what: What, session: ManagerSession | None = None) -> None:
+        self._tell(Happening(what, self.position, self._sessions[session] if session else 0))
+
+    # -- its door ---------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        self._server = await asyncio.start_server(self._welcome, self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for client in self._clients:
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+            self._server = None
 
     def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="client")
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        task = self._begin(self._serve(reader, writer), "client")
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
         # A task that is cancelled before its first step closes nothing.
         task.add_done_callback(lambda _task: writer.close())
 
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = _Client(reader, writer, self._credentials, self._began)
+        session = ManagerSession(reader, writer, self, patient=self._playing is not Playing.LIVE)
+        self._counted += 1
+        self._sessions[session] = self._counted
         try:
             # A line without an end raises ValueError: that is no AMI client.
             with contextlib.suppress(ConnectionError, ValueError):
-                await client.serve(self._play)
+                await session.serve()
         finally:
+            self._leave(session)
             writer.close()
             try:
                 async with asyncio.timeout(_FLUSH_SECONDS):
@@ -111,269 +289,15 @@ class Simulator:
             except (ConnectionError, TimeoutError):
                 writer.transport.abort()
 
-    async def _play(self, client: "_Client") -> None:
-        round_number = 0
-        while True:
-            events = _Events()
-            for pause, octets in self._batches():
-                # Also without a pause this lets actions be answered between two events.
-                await asyncio.sleep(pause)
-                await client.say(_shifted(events.feed(octets), round_number))
-            await client.say(_shifted(events.finish(), round_number))
-            self.finished.set()
-            round_number += 1
-            if not self._loop or not events.seen:
-                return
-            client.forget_channels()
 
-    def _batches(self) -> Iterator[tuple[float, bytes]]:
-        """
-        Give what is due together, and how long to wait before it, in seconds.
-        """
-        loop = asyncio.get_running_loop()
-        began, first = loop.time(), None
-        batch: list[bytes] = []
-        batch_due, pause, size = 0.0, 0.0, 0
-        for when, octets in _readable(self._chunks()):
-            due = 0.0
-            if self._speed and when is not None:
-                first = when if first is None else first
-                due = began + (when - first) / self._speed
-            if batch and (due > max(batch_due, loop.time()) or size >= _BATCH_BYTES):
-                yield pause, b"".join(batch)
-                batch, size = [], 0
-            if not batch:
-                batch_due, pause = due, max(0.0, due - loop.time())
-            batch.append(octets)
-            size += len(octets)
-        if batch:
-            yield pause, b"".join(batch)
-
-
-class _Client:
+def _last_words(state: PbxState) -> bytes:
     """
-    One client and what it has been told.
+    Say what Asterisk says when it is told to restart: every Hangup, and why.
     """
-
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        credentials: tuple[str, str] | None,
-        booted: float,
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._credentials = credentials
-        #: When the PBX that is played began, in seconds since the epoch.
-        self._booted = booted
-        self._wants_events = True
-        self._stream = AmiStream({b"Newchannel", b"Newstate", b"Hangup"})
-        self._channels: dict[str, dict[str, str]] = {}
-
-    async def serve(self, play: Callable[["_Client"], Awaitable[None]]) -> None:
-        """
-        Answer actions until the client goes; *play* begins with its login.
-        """
-        self._writer.write(_BANNER)
-        playing: asyncio.Future[None] | None = None
-        try:
-            while action := await self._next_action():
-                name = action.get("action", "").lower()
-                if name == "login":
-                    if not self._may_log_in(action):
-                        await asyncio.sleep(_REFUSAL_SECONDS)
-                        self._answer(action, "Error", "Message: Authentication failed")
-                        return
-                    self._log_in(action)
-                    playing = playing or asyncio.ensure_future(play(self))
-                elif playing is None and name not in ("challenge", "logoff"):
-                    self._answer(action, "Error", "Message: Permission denied")
-                else:
-                    self._do(name, action)
-                await self._writer.drain()
-                if name == "logoff":
-                    return
-        finally:
-            if playing is not None:
-                playing.cancel()
-                with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                    await playing
-
-    async def say(self, octets: bytes) -> None:
-        """
-        Tell the client of events.
-        """
-        if not octets:
-            return
-        for message in self._stream.feed(octets):
-            uniqueid = message.headers.get("Uniqueid", "")
-            if message.name == b"Hangup":
-                self._channels.pop(uniqueid, None)
-            else:
-                self._channels[uniqueid] = message.headers
-        if self._wants_events:
-            self._writer.write(octets)
-            await self._writer.drain()
-
-    def forget_channels(self) -> None:
-        """
-        Drop the channels of a recording that ended in mid call.
-        """
-        self._channels.clear()
-
-    async def _next_action(self) -> dict[str, str]:
-        """
-        Read an action, with header names in lower case; nothing if the client is gone.
-
-        As Asterisk does, take lines that end with LF alone: somebody may be typing.
-        """
-        headers: dict[str, str] = {}
-        while len(headers) < _MOST_HEADERS and (line := await self._reader.readline()):
-            name, colon, value = line.decode("utf-8", "replace").partition(":")
-            if colon:
-                headers[name.strip().lower()] = value.strip()
-            elif not line.strip() and headers:
-                return headers
-        return {}
-
-    # -- actions -------------------------------------------------------------------------
-
-    def _may_log_in(self, action: dict[str, str]) -> bool:
-        if self._credentials is None:
-            return True
-        user, secret = self._credentials
-        key = hashlib.md5((_CHALLENGE + secret).encode(), usedforsecurity=False).hexdigest()
-        shown = (action.get("username"), action.get("key") or action.get("secret"))
-        return shown in ((user, secret), (user, key))
-
-    def _log_in(self, action: dict[str, str]) -> None:
-        self._wants_events = _wants_events(action.get("events", "on"))
-        self._answer(action, "Success", "Message: Authentication accepted")
-        if self._wants_events:
-            uptime = int(time.time() - self._booted)
-            self._write(
-                "Event: FullyBooted",
-                "Privilege: system,all",
-                f"Uptime: {uptime}",
-                f"LastReload: {uptime}",
-                "Status: Fully Booted",
-            )
-
-    def _do(self, name: str, action: dict[str, str]) -> None:
-        match name:
-            case "ping":
-                self._answer(action, "Success", "Ping: Pong", f"Timestamp: {time.time():.6f}")
-            case "challenge":
-                self._answer(action, "Success", f"Challenge: {_CHALLENGE}")
-            case "logoff":
-                self._answer(action, "Goodbye", "Message: Thanks for all the fish.")
-            case "events":
-                self._wants_events = _wants_events(action.get("eventmask", "on"))
-                self._answer(action, "Success", f"Events: {'On' if self._wants_events else 'Off'}")
-            case "coresettings":
-                version = "AsteriskVersion: 22.0.0 (ami-bridge simulate)"
-                self._answer(action, "Success", f"AMIversion: {_VERSION}", version)
-            case "corestatus":
-                began = time.localtime(self._booted)
-                self._answer(
-                    action,
-                    "Success",
-                    time.strftime("CoreStartupDate: %Y-%m-%d", began),
-                    time.strftime("CoreStartupTime: %H:%M:%S", began),
-                    f"CoreCurrentCalls: {len(self._channels)}",
-                )
-            case "coreshowchannels":
-                self._list_channels(action)
-            case _:
-                reason = f"Message: Invalid/unknown command: {action.get('action', '')}"
-                self._answer(action, "Error", reason)
-
-    def _list_channels(self, action: dict[str, str]) -> None:
-        self._answer(action, "Success", "EventList: start", "Message: Channels will follow")
-        tag = _tag(action)
-        for headers in self._channels.values():
-            row = [
-                f"{name}: {value}"
-                for name, value in headers.items()
-                if name not in ("Event", "Privilege")
-            ]
-            self._write("Event: CoreShowChannel", *tag, *row)
-        items = f"ListItems: {len(self._channels)}"
-        self._write("Event: CoreShowChannelsComplete", *tag, "EventList: Complete", items)
-
-    def _answer(self, action: dict[str, str], response: str, *lines: str) -> None:
-        self._write(f"Response: {response}", *_tag(action), *lines)
-
-    def _write(self, *lines: str) -> None:
-        self._writer.write("\r\n".join([*lines, "", ""]).encode())
-
-
-def _tag(action: dict[str, str]) -> list[str]:
-    return [f"ActionID: {action['actionid']}"] if "actionid" in action else []
-
-
-def _wants_events(mask: str) -> bool:
-    return mask.lower() not in ("off", "no", "false", "none", "0")
-
-
-def _readable(chunks: Chunks) -> Chunks:
-    """
-    Give *chunks* up to the first damage.
-    """
-    try:
-        yield from chunks
-    except RecordingError as error:
-        log.warning("recording is damaged", extra={"reason": str(error)})
-
-
-class _Events:
-    """
-    What of a recording every client would have been told, and not only the recorded one.
-    """
-
-    def __init__(self) -> None:
-        self._messages = AmiLog()
-        self._after_login = False
-        #: There were events.
-        self.seen = False
-
-    def feed(self, octets: bytes) -> bytes:
-        """
-        Take what was recorded; give the events that it completes as they were on the wire.
-        """
-        return self._among(self._messages.feed(octets))
-
-    def finish(self) -> bytes:
-        """
-        Give the last event, if only its blank line is missing: logs often end so.
-        """
-        return self._among(self._messages.finish(as_received=False))
-
-    def _among(self, messages: Iterable[AmiMessage]) -> bytes:
-        blocks = [message.raw for message in messages if self._is_for_all(message)]
-        if not blocks:
-            return b""
-        self.seen = True
-        return b"\r\n\r\n".join([*blocks, b""])
-
-    def _is_for_all(self, message: AmiMessage) -> bool:
-        after_login, self._after_login = self._after_login, False
-        if not message.name:
-            self._after_login = message.headers.get("Message") == "Authentication accepted"
-            return False
-        if after_login and message.name == b"FullyBooted":
-            # It is part of a login, and each client has its own.
-            return False
-        # OriginateResponse shows the ActionID of whoever ordered the call.
-        return message.name == b"OriginateResponse" or b"\r\nActionID: " not in message.raw
-
-
-def _shifted(octets: bytes, round_number: int) -> bytes:
-    """
-    Make a repeated recording one of other calls.
-    """
-    if not round_number:
-        return octets
-    shift = round_number * _SHIFT_SECONDS
-    return _UNIQUEID.sub(lambda found: b"%d.%b" % (int(found[1]) + shift, found[2]), octets)
+    hangups = [{"Event": "Hangup", "Privilege": "call,all", **row} for row in state.last_words()]
+    shutdown = {"Event": "Shutdown", "Privilege": "system,all", "Shutdown": "Cleanly"}
+    lines = (
+        [*(f"{name}: {value}" for name, value in message.items()), "", ""]
+        for message in [*hangups, {**shutdown, "Restart": "True"}]
+    )
+    return "".join("\r\n".join(message) for message in lines).encode()

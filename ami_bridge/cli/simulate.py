@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from ami_bridge.adapters.recording import read_recording
-from ami_bridge.adapters.simulator import Chunks, Simulator
+from ami_bridge.adapters.recording import Recording
+from ami_bridge.adapters.simulator import Chunks, Playing, Simulator
 from ami_bridge.errors import RecordingError
 from ami_bridge.signals import stop_on_signals
 
@@ -28,7 +28,7 @@ def playlist(files: tuple[str, ...]) -> Callable[[], Chunks]:
             first: float | None = None
             latest = clock
             with contextlib.suppress(RecordingError):  # what is readable is played
-                for time, octets in read_recording(file):
+                for time, octets in Recording(file).wire():
                     if time is None:
                         yield None, octets
                         continue
@@ -46,24 +46,36 @@ def playlist(files: tuple[str, ...]) -> Callable[[], Chunks]:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--speed", type=Speed(), default="1", show_default=True, help="max, or a factor.")
 @click.option("--loop", is_flag=True, help="Begin again at the end, with other unique ids.")
-def command(files: tuple[str, ...], port: int, host: str, speed: float, loop: bool) -> None:
-    """
-    Be an AMI server that plays recordings to every client that logs in, until Ctrl-C.
-
-    Any user and secret will do. Each client hears the recordings from their beginning.
-    """
-    asyncio.run(_simulate(files, host, port, speed, loop=loop))
-
-
-async def _simulate(
-    files: tuple[str, ...], host: str, port: int, speed: float, *, loop: bool
+@click.option(
+    "--play",
+    type=click.Choice([playing.value for playing in Playing]),
+    default=Playing.EACH.value,
+    show_default=True,
+    help="each: to each client from the beginning. live: once, as a PBX would, to whoever is "
+    "there. hold: once, and the calls stand still while nobody is logged in.",
+)
+def command(
+    files: tuple[str, ...], port: int, host: str, speed: float | None, loop: bool, play: str
 ) -> None:
+    """
+    Be an AMI server that plays recordings to the clients that log in, until Ctrl-C.
+
+    FILE is as for `replay`. Any user and secret will do. CoreShowChannels and Status list the
+    channels that are up at that moment of the recordings.
+    """
+    simulator = Simulator(
+        playlist(files), host=host, port=port, speed=speed, loop=loop, playing=Playing(play)
+    )
+    asyncio.run(_simulate(files, simulator))
+
+
+async def _simulate(files: tuple[str, ...], simulator: Simulator) -> None:
     for file in files:  # a file that cannot be read is told before anybody connects
         with contextlib.suppress(RecordingError):
-            list(itertools.islice(read_recording(file), 1))
+            list(itertools.islice(Recording(file).chunks(), 1))
     stop = asyncio.Event()
-    simulator = Simulator(playlist(files), host=host, port=port, speed=speed, loop=loop)
     with stop_on_signals(stop):
         async with simulator:
-            click.echo(f"AMI at {host}:{simulator.port}; Ctrl-C ends it", err=True)
+            address = f"{simulator.host}:{simulator.port}"
+            click.echo(f"AMI at {address}; Ctrl-C ends it", err=True)
             await stop.wait()

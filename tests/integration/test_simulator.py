@@ -244,6 +244,7 @@ async def test_damaged_recording(caplog: pytest.LogCaptureFixture) -> None:
         yield 1.0, channel_event("Newchannel")
         raise RecordingError("a.ami", 705, "it ends here")
 
+    caplog.set_level("WARNING", "ami_bridge")
     async with Simulator(damaged, speed=0) as simulator, Telnet(simulator.port) as client:
         await client.log_in()
 
