@@ -1,39 +1,39 @@
 """
-The bridge that runs: one PBX, its pipeline, an outbox and a sender, from start to stop.
+The bridge that runs: its PBXs, one store and one sender, from start to stop.
 
 Each task has a name and an owner; if one dies, the house comes down and systemd starts it
 again. A stop first ends the listening and then lets the sender finish within its time.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .adapters.ami import AmiLink, LinkStatus
-from .adapters.ami_protocol import Batch
-from .adapters.outbox import InMemoryOutbox, Outbox
 from .adapters.sender import Sender
+from .adapters.sqlite_store import SqliteStore
+from .adapters.store import Changes, Store
 from .adapters.systemd import ServiceManager
 from .core.call_events import CallEvent
-from .core.correlator import Anomaly
-from .errors import AmiActionRefused, AmiError, ConfigError
-from .pipeline import Pipeline
+from .errors import ConfigError
+from .pbx import Pbx
 from .settings import Config
 from .signals import reload_on_hangup
-
-if TYPE_CHECKING:
-    from .core.deliveries import Delivery
 
 log = logging.getLogger(__name__)
 
 #: How often the rules file is looked at, in seconds.
 LOOK_AT_RULES_SECONDS = 2.0
-#: Notifications that wait for the outbox; more than this and the backlog is told.
+#: How often what is out of time is given up, and what is old deleted, in seconds.
+TIDY_UP_SECONDS = 30.0
+#: Rows that are tidied up at once, so that nothing else waits for long.
+TIDY_UP_ROWS = 500
+#: Reads of AMI bytes whose result waits for the store; more than this and it is told.
 LONG_BACKLOG = 10_000
+#: As many of them are kept at once.
+MOST_TOGETHER = 1000
+_DAY = 86_400.0
 
 Loader = Callable[[], Config]
 
@@ -47,191 +47,123 @@ class Daemon:
         self,
         config: Config,
         *,
-        outbox: Outbox | None = None,
         load: Loader | None = None,
         tell: Callable[[CallEvent], None] | None = None,
         service_manager: ServiceManager | None = None,
     ) -> None:
-        self.pipeline = Pipeline(config)
-        self.pipeline.on_anomaly = self._wonder
-        self._outbox: Outbox = outbox if outbox is not None else InMemoryOutbox()
+        self._config = config
         self._load = load
         self._tell = tell
         self._service_manager = service_manager or ServiceManager({})
-        self._owed: asyncio.Queue[list[Delivery]] = asyncio.Queue()
-        self._logged_in = asyncio.Event()
-        self._link: AmiLink | None = None
-        self._sender: Sender | None = None
-        self._tick: asyncio.TimerHandle | None = None
-
-    @property
-    def link_status(self) -> LinkStatus | None:
-        """
-        Say how the link to the PBX is; None before it was begun.
-        """
-        return self._link.status if self._link is not None else None
+        #: What the PBXs have said and the store has not kept yet.
+        self._unkept: asyncio.Queue[Changes] = asyncio.Queue()
+        self._reload = asyncio.Event()
+        self._pbxs: dict[str, tuple[Pbx, asyncio.Task[None]]] = {}
 
     async def run(self, stop: asyncio.Event) -> int:
         """
         Run until *stop* is set; give the number of notifications that were not delivered.
         """
-        config = self.pipeline.config
-        async with Sender(self._outbox, config.delivery) as sender:
-            self._sender = sender
+        config = self._config
+        async with (
+            SqliteStore(config.store.path, config.store.synchronous.value) as store,
+            Sender(store, config.delivery, config.rules) as sender,
+            asyncio.TaskGroup() as house,
+        ):
+            hands = [
+                house.create_task(self._fill_store(store), name="store"),
+                house.create_task(sender.run(), name="sender"),
+                house.create_task(self._tidy_up(store), name="housekeeping"),
+                house.create_task(self._show_life(), name="watchdog"),
+            ]
+            for pbx in config.pbxs:
+                await self._attend(pbx.name, store, house)
+            ears = [
+                house.create_task(self._watch_rules(), name="rules file"),
+                house.create_task(self._reload_rules(store, sender, house), name="rules"),
+            ]
+            addresses = ", ".join(pbx.asterisk.address for pbx in config.pbxs)
+            self._service_manager.ready(f"connecting to {addresses}")
             with reload_on_hangup(self.reload):
-                async with asyncio.TaskGroup() as house:
-                    ears = [
-                        house.create_task(self._listen(), name="ami link"),
-                        house.create_task(self._compare_channels(), name="channel list"),
-                        house.create_task(self._watch_rules(), name="rules file"),
-                    ]
-                    hands = [
-                        house.create_task(self._fill_outbox(), name="outbox"),
-                        house.create_task(sender.run(), name="sender"),
-                        house.create_task(self._show_life(), name="watchdog"),
-                    ]
-                    self._service_manager.ready(f"connecting to {config.asterisk.address}")
-                    await stop.wait()
-                    left = await self._finish(ears, sender)
-                    for task in hands:
-                        task.cancel()
+                await stop.wait()
+            left = await self._finish(ears, sender)
+            for task in hands:
+                task.cancel()
         return left
 
     def reload(self) -> None:
         """
-        Read the rules again; what is wrong is told, and then the old rules stay in force.
+        Have the rules read again; what is wrong is told, and then the old rules stay in force.
         """
+        self._reload.set()
+
+    # -- the PBXs ----------------------------------------------------------------------
+
+    async def _attend(self, name: str, store: Store, house: asyncio.TaskGroup) -> None:
+        """
+        Begin to listen to the PBX called *name*, where the last bridge stopped.
+        """
+        config = self._config.only(name)
+        if config is None:
+            raise LookupError(name)
+        pbx = Pbx(
+            config,
+            keep=self._unkept.put_nowait,
+            tell=self._tell,
+            on_status=self._service_manager.status,
+        )
+        await pbx.restore(store)
+        task = house.create_task(pbx.run(), name=f"pbx {name}")
+        self._pbxs[name] = pbx, task
+
+    async def _leave(self, name: str) -> None:
+        pbx, task = self._pbxs.pop(name)
+        task.cancel()
+        await asyncio.wait({task})
+        pbx.leave()
+
+    # -- the rules ---------------------------------------------------------------------
+
+    async def _reload_rules(self, store: Store, sender: Sender, house: asyncio.TaskGroup) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            config = self._read_rules()
+            if config is None:
+                continue
+            if config.store != self._config.store:
+                log.warning("another store is used after the next start only")
+            self._config = config
+            sender.apply(config.delivery, config.rules)
+            await store.resume([pause.rule_id for pause in await store.paused()])
+            names = [pbx.name for pbx in config.pbxs]
+            for name in set(self._pbxs) - set(names):
+                await self._leave(name)
+            for name in names:
+                one = config.only(name)
+                if name not in self._pbxs:
+                    await self._attend(name, store, house)
+                elif one is not None:
+                    self._pbxs[name][0].apply(one)
+            log.info("rules loaded", extra={"requests": len(config.rules)})
+            for problem in config.warnings:
+                log.warning("rules", extra={"key": problem.path, "problem": problem.message})
+
+    def _read_rules(self) -> Config | None:
         if self._load is None:
-            return
+            return None
         try:
-            config = self._load()
+            return self._load()
         except ConfigError as error:
             log.error("rules refused, the old ones stay in force", extra={"problems": str(error)})  # noqa: TRY400 - the sentence says it all
-            return
-        before = self.pipeline.config
-        self.pipeline.apply(config)
-        if self._sender is not None:
-            self._sender.apply(config.delivery)
-        log.info("rules loaded", extra={"requests": len(config.rules)})
-        for problem in config.warnings:
-            log.warning("rules", extra={"key": problem.path, "problem": problem.message})
-        if config.asterisk != before.asterisk and self._link is not None:
-            # `_listen` makes the next link, with the new settings.
-            asyncio.get_running_loop().create_task(self._link.close(), name="old link")
-
-    # -- ears ------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        while True:
-            self._link = AmiLink(
-                self.pipeline.config.asterisk,
-                on_events=self._hear,
-                on_login=self._greet,
-                on_lost=self._miss,
-            )
-            await self._link.run()
-
-    def _hear(self, batch: Batch) -> None:
-        """
-        Correlate what one read brought; only put what follows in line, and never wait.
-        """
-        self._say(self.pipeline.take(batch))
-        self._set_tick()
-
-    def _say(self, call_events: list[CallEvent]) -> None:
-        if not call_events:
-            return
-        if self._tell is not None:
-            for call_event in call_events:
-                self._tell(call_event)
-        deliveries = self.pipeline.owe(call_events, time.time())
-        if deliveries:
-            self._owed.put_nowait(deliveries)
-
-    def _set_tick(self) -> None:
-        due = self.pipeline.correlator.next_deadline()
-        if due is not None and self._tick is None:
-            loop = asyncio.get_running_loop()
-            self._tick = loop.call_later(max(0.0, due - time.time()), self._on_tick)
-
-    def _on_tick(self) -> None:
-        self._tick = None
-        said = self.pipeline.correlator.tick(time.time())
-        self._say(self.pipeline.sift(said))
-        self._set_tick()
-
-    def _greet(self, status: LinkStatus) -> None:
-        self._logged_in.set()
-        self._service_manager.status(f"logged in to {status.address}")
-
-    def _miss(self, error: AmiError) -> None:
-        self._service_manager.status(str(error))
-
-    def _wonder(self, anomaly: Anomaly) -> None:
-        log.debug("anomaly", extra={"kind": anomaly.kind, "uniqueid": anomaly.uniqueid})
-
-    async def _compare_channels(self) -> None:
-        """
-        After every login, and now and then, end the legs whose channels are gone.
-        """
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.pipeline.config.asterisk.resynchronise_seconds):
-                    await self._logged_in.wait()
-            self._logged_in.clear()
-            if self._link is not None and self._link.status.connected_since is not None:
-                await self._compare_once(self._link)
-
-    async def _compare_once(self, link: AmiLink) -> None:
-        correlator = self.pipeline.correlator
-        known = correlator.channels
-        try:
-            rows = await link.list_channels()
-        except AmiActionRefused as error:
-            log.warning("channels cannot be compared", extra={"reason": str(error)})
-            return
-        except AmiError:
-            return  # the link tells, and after the next login there is another try
-        living = {row.uniqueid for row in rows}
-        self._say(self.pipeline.sift(correlator.resynchronise(living, known, time.time())))
-
-    # -- hands -----------------------------------------------------------------------
-
-    async def _fill_outbox(self) -> None:
-        told = False
-        while True:
-            deliveries = await self._owed.get()
-            await self._outbox.put(deliveries)
-            self._owed.task_done()
-            long = self._owed.qsize() > LONG_BACKLOG
-            if long and not told:
-                log.warning("the outbox does not keep up", extra={"waiting": self._owed.qsize()})
-            told = long
-
-    async def _finish(self, ears: list[asyncio.Task[None]], sender: Sender) -> int:
-        log.info("stopping")
-        self._service_manager.stopping()
-        for task in ears:
-            task.cancel()
-        await asyncio.wait(ears)
-        if self._link is not None:
-            await self._link.close()
-        if self._tick is not None:
-            self._tick.cancel()
-        await self._owed.join()
-        left = await sender.drain(self.pipeline.config.delivery.drain_seconds)
-        if left:
-            log.warning("stopped before everything was delivered", extra={"left": left})
-        return left
-
-    # -- the house ---------------------------------------------------------------------
+            return None
 
     async def _watch_rules(self) -> None:
         """
         Load the rules again when their file changed.
         """
-        source = self.pipeline.config.source
-        if source is None or self._load is None:
+        source = self._config.source
+        if source is None:
             return
         seen = _fingerprint(source)
         while True:
@@ -240,6 +172,67 @@ class Daemon:
             if found != seen and found is not None:
                 self.reload()
             seen = found
+
+    # -- the store ---------------------------------------------------------------------
+
+    async def _fill_store(self, store: Store) -> None:
+        """
+        Have kept what the PBXs say, all that has come meanwhile at once.
+        """
+        told = False
+        while True:
+            waiting = [await self._unkept.get()]
+            while len(waiting) < MOST_TOGETHER and not self._unkept.empty():
+                waiting.append(self._unkept.get_nowait())
+            # One after the other, and in the same transaction as far as the store can.
+            await asyncio.gather(*(store.keep(changes) for changes in waiting))
+            for _ in waiting:
+                self._unkept.task_done()
+            long = self._unkept.qsize() > LONG_BACKLOG
+            if long and not told:
+                log.warning("the store does not keep up", extra={"waiting": self._unkept.qsize()})
+            told = long
+
+    async def _tidy_up(self, store: Store) -> None:
+        """
+        Now and then give up what is out of time, and delete what is old.
+        """
+        while True:
+            now, settings = time.time(), self._config.store
+            given_up = 0
+            while some := await store.give_up_expired(now, TIDY_UP_ROWS):
+                given_up += some
+            if given_up:
+                reason = "their time to live ran out"
+                fields = {"deliveries": given_up, "reason": reason}
+                log.warning("deliveries given up", extra=fields)
+            while await store.prune(
+                now - settings.keep_delivered_days * _DAY,
+                now - settings.keep_given_up_days * _DAY,
+                TIDY_UP_ROWS,
+            ):
+                pass
+            await asyncio.sleep(TIDY_UP_SECONDS)
+
+    # -- the house ---------------------------------------------------------------------
+
+    async def _finish(self, ears: list[asyncio.Task[None]], sender: Sender) -> int:
+        log.info("stopping")
+        self._service_manager.stopping()
+        listening = [*ears, *(task for _, task in self._pbxs.values())]
+        for task in listening:
+            task.cancel()
+        await asyncio.wait(listening)
+        seconds = self._config.delivery.drain_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._unkept.join()
+        except TimeoutError:
+            log.error("stopped before the store could keep what was said last")  # noqa: TRY400 - the sentence says it all
+        left = await sender.drain(seconds)
+        if left:
+            log.warning("stopped before everything was delivered", extra={"left": left})
+        return left
 
     async def _show_life(self) -> None:
         seconds = self._service_manager.watchdog_seconds

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import attrs
 
-from ami_bridge.core.ami_events import ChannelSnapshot
+from ami_bridge.core.channel_list import ChannelRow
 from ami_bridge.errors import AmiError, AmiLoginRefused, AmiLost, AmiUnanswered
 from ami_bridge.settings import AsteriskSettings
 
@@ -120,11 +120,17 @@ class AmiLink:
         """
         return await self._logged_in.ask(action, deadline_seconds)
 
-    async def list_channels(self, deadline_seconds: float | None = None) -> list[ChannelSnapshot]:
+    async def list_channels(self, deadline_seconds: float | None = None) -> list[ChannelRow]:
         """
         Ask as `AmiSession.list_channels` does; raises `AmiLost` at once while not logged in.
         """
         return await self._logged_in.list_channels(deadline_seconds)
+
+    async def list_statuses(self, deadline_seconds: float | None = None) -> list[ChannelRow]:
+        """
+        Ask as `AmiSession.list_statuses` does; raises `AmiLost` at once while not logged in.
+        """
+        return await self._logged_in.list_statuses(deadline_seconds)
 
     # -- one connection after another ----------------------------------------------
 

@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from panoramisk.actions import Action
@@ -23,19 +23,29 @@ from panoramisk.message import Message
 
 from ami_bridge.core.ami_events import NAMES_THAT_MATTER, AmiEvent
 from ami_bridge.core.ami_fast_lane import read_message
-from ami_bridge.core.ami_stream import AmiMessage, AmiStream
+from ami_bridge.core.ami_stream import BLANK_LINE, AmiMessage, AmiStream
 
 log = logging.getLogger(__name__)
 
-#: Events of one read, each with its time in seconds since the epoch.
-Batch = list[tuple[AmiEvent, float]]
+
+class Heard(NamedTuple):
+    """
+    One event that matters.
+    """
+
+    ami_event: AmiEvent
+    #: Seconds since the epoch.
+    time: float
+    #: The message as it was on the wire, with its blank line.
+    message: bytes
+
+
+#: Events of one read.
+Batch = list[Heard]
 OnEvents = Callable[[Batch], None]
 #: The bytes of one read and when they came, in seconds since the epoch.
 OnBytes = Callable[[bytes, float], None]
 
-#: A header Timestamp further than this from the time of arrival shows a wrong clock, not a
-#: late event: Asterisk cuts off a reader that lags by more than some ten seconds.
-TRUSTED_CLOCK_SECONDS = 300.0
 #: One kind of oddity is logged once in this time.
 LOG_EVERY_SECONDS = 60.0
 #: A first line this long is no greeting. Asterisk's has some 30 bytes.
@@ -230,7 +240,8 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
                 if name in NAMES_THAT_MATTER:
                     ami_event = read_message(message)
                     if ami_event is not None:
-                        batch.append((ami_event, _time_of(message, arrival)))
+                        moment = message.time_at(arrival)
+                        batch.append(Heard(ami_event, moment, message.raw + BLANK_LINE))
                 elif name == _SHUTDOWN:
                     self._shutting_down(message)
             except ValueError as error:
@@ -272,16 +283,6 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
                 "as it does when a reader is too slow (writetimeout in manager.conf)"
             )
         return "Asterisk closed the connection"
-
-
-def _time_of(message: AmiMessage, arrival: float) -> float:
-    """
-    Give the time that Asterisk wrote into *message*, or its *arrival* if that is no help.
-    """
-    written = message.timestamp
-    if written is None or abs(written - arrival) > TRUSTED_CLOCK_SECONDS:
-        return arrival
-    return written
 
 
 def _answer_headers(raw: bytes) -> dict[str, str]:

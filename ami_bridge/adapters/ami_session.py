@@ -24,7 +24,7 @@ import attrs
 from panoramisk.actions import Action
 from panoramisk.manager import Manager
 
-from ami_bridge.core.ami_events import ChannelSnapshot, read_channel_row
+from ami_bridge.core.channel_list import ChannelRow, read_channel_row
 from ami_bridge.errors import AmiActionRefused, AmiLoginRefused, AmiLost, AmiUnanswered
 from ami_bridge.settings import AsteriskSettings, TlsSettings, TlsVerification
 
@@ -149,7 +149,7 @@ class AmiSession:
             for message in messages
         ]
 
-    async def list_channels(self, deadline_seconds: float | None = None) -> list[ChannelSnapshot]:
+    async def list_channels(self, deadline_seconds: float | None = None) -> list[ChannelRow]:
         """
         Ask which channels there are now.
 
@@ -157,13 +157,31 @@ class AmiSession:
         ``reporting``), else as `ask`. A channel that ends while the list is on its way may
         stand in it although its Hangup was already told.
         """
-        response, *rows = await self.ask({"Action": "CoreShowChannels"}, deadline_seconds)
+        return await self._list("CoreShowChannels", "CoreShowChannel", deadline_seconds)
+
+    async def list_statuses(self, deadline_seconds: float | None = None) -> list[ChannelRow]:
+        """
+        Ask for the same channels with the numbers that they dialled; no rows where that is refused.
+
+        ``write = reporting`` allows it, too, so that only something between the bridge and
+        Asterisk refuses it alone. Raises as `ask`.
+        """
+        try:
+            return await self._list("Status", "Status", deadline_seconds)
+        except AmiActionRefused as error:
+            self.oddities.note(str(error))
+            return []
+
+    async def _list(
+        self, action: str, event: str, deadline_seconds: float | None
+    ) -> list[ChannelRow]:
+        response, *rows = await self.ask({"Action": action}, deadline_seconds)
         if response.get("Response") != "Success":
             reason = response.get("Message", "no reason given")
-            raise AmiActionRefused(self.settings.address, "CoreShowChannels", reason)
-        channels: list[ChannelSnapshot] = []
+            raise AmiActionRefused(self.settings.address, action, reason)
+        channels: list[ChannelRow] = []
         for row in rows:
-            if row.get("Event") == "CoreShowChannel":
+            if row.get("Event") == event:
                 try:
                     channels.append(read_channel_row(row))
                 except ValueError as error:

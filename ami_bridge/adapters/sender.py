@@ -1,86 +1,78 @@
 """
-Sends what the outbox holds: one attempt at a time of each leg, many legs at once.
+Sends what the store owes: one attempt at a time of each lane, many lanes at once.
 
-Every destination has its own slots, so that one that is slow or dead delays nobody else.
-What an attempt means is judged by `core.retry`; the clock and the dice are handed in.
+Every destination has its own slots and its own circuit breaker, so that one that is slow or
+dead delays nobody else. What an attempt means is judged by `core.retry`, what it says of its
+destination by `core.breaker`; the clock and the dice are handed in.
 """
 
 import asyncio
 import contextlib
 import logging
 import random
-import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-from yarl import URL
-
+from ami_bridge.core.breaker import WELL, BreakerState, Health
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict, judge
+from ami_bridge.core.rules import Rule
 from ami_bridge.settings import DeliverySettings
 
-from .outbox import Outbox
+from .attempts import attempt as attempted
+from .connecting import Connections
+from .store import Store
 
 _log = logging.getLogger(__name__)
 
-#: How much of an answer's body is read before its connection is given up, in octets.
-_LONGEST_BODY = 65_536
-#: How much of it is kept for the operator to look at, in characters.
-_LONGEST_EXCERPT = 200
 #: How long a claim outlives the longest attempt, in seconds.
 _LEASE_MARGIN = 30.0
-#: The outbox is asked at least this often: the wall clock, by which it counts, may be set.
+#: The store is asked at least this often: the wall clock, by which it counts, may be set, and
+#: others may put something into it.
 _LONGEST_SLEEP = 30.0
-#: After so many failures in a row a destination is worth a warning.
-_FAILURES_TOLD = 3
+#: Idle workers that are kept for the next deliveries.
+_SPARE_WORKERS = 32
 
 
 class Sender:
     """
-    The way from the outbox to the receivers.
+    The way from the store to the receivers.
 
     Use it as a context manager, and let one task do `run` for as long as it is open.
     """
 
     def __init__(
         self,
-        outbox: Outbox,
+        store: Store,
         settings: DeliverySettings | None = None,
+        rules: Iterable[Rule] = (),
         *,
         clock: Callable[[], float] = time.time,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        self._outbox = outbox
+        self._store = store
         self._settings = settings or DeliverySettings()
         self._clock = clock
         self._dice = dice
+        self._connections = Connections(self._settings)
+        self._credentials = {rule.id: rule.credentials for rule in rules}
         self._wake = asyncio.Event()
         self._passed = asyncio.Event()
+        self._claimed: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._workers = 0
         self._busy: Counter[str] = Counter()
-        #: By destination, how many attempts failed since the last success.
-        self._failures: Counter[str] = Counter()
+        #: Destinations whose last attempt failed.
+        self._unwell: dict[str, Health] = {}
         self._asking = True
-        #: When the outbox is asked next even if nothing changes.
+        #: When the store is asked next even if nothing changes.
         self._next_due: float | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._tls: ssl.SSLContext | bool = True
-        outbox.subscribe(self._wake.set)
+        store.subscribe(self._wake.set)
 
     async def __aenter__(self) -> Self:
-        self._tls = _trust(self._settings)
-        self._session = aiohttp.ClientSession(
-            # The sender bounds connections by destination; a common bound would let one
-            # destination wait for another.
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept-Encoding": "identity"},
-            auto_decompress=False,
-            trust_env=False,
-        )
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(
@@ -89,8 +81,7 @@ class Sender:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._connections.__aexit__(exc_type, exc, traceback)
 
     @property
     def in_flight(self) -> int:
@@ -99,35 +90,46 @@ class Sender:
         """
         return self._busy.total()
 
-    def apply(self, settings: DeliverySettings) -> None:
+    def health(self, destination: str) -> Health:
         """
-        Use other settings from the next attempt on.
+        Say what the last attempts say about *destination*.
         """
-        self._tls = _trust(settings)
+        return self._unwell.get(destination, WELL)
+
+    def apply(self, settings: DeliverySettings, rules: Iterable[Rule] = ()) -> None:
+        """
+        Use other settings, and the credentials of other rules, from the next attempt on.
+        """
+        self._connections.apply(settings)
+        self._credentials = {rule.id: rule.credentials for rule in rules}
         self._settings = settings
         self._wake.set()
 
     async def run(self) -> None:
         """
-        Send until cancelled; attempts under way are then cut off, and stay in the outbox.
+        Send until cancelled; attempts under way are then cut off, and stay in the store.
         """
-        async with asyncio.TaskGroup() as attempts:
+        self._unwell = await self._store.health()
+        async with asyncio.TaskGroup() as workers:
             while True:
                 self._wake.clear()
                 self._asking = True
-                settings = self._settings
-                claims = await self._outbox.claim(
-                    self._clock(),
-                    settings.concurrency,
-                    dict(self._busy),
-                    settings.total_timeout_seconds + _LEASE_MARGIN,
+                now = self._clock()
+                claims = await self._store.claim(
+                    now,
+                    self._settings.concurrency,
+                    self._taken(now),
+                    self._settings.total_timeout_seconds + _LEASE_MARGIN,
                 )
                 for delivery in claims.deliveries:
                     self._busy[delivery.destination] += 1
-                    attempts.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
-                self._asking, self._next_due = False, claims.next_due
+                    self._claimed.put_nowait(delivery)
+                    if self._workers < self.in_flight:
+                        self._workers += 1
+                        workers.create_task(self._work(), name="delivery worker")
+                self._asking, self._next_due = False, self._earliest(claims.next_due, now)
                 self._passed.set()
-                await self._sleep(claims.next_due)
+                await self._sleep(self._next_due)
 
     async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - it is part of the result
         """
@@ -142,96 +144,115 @@ class Sender:
                 while not self._rests_until(deadline):
                     self._passed.clear()
                     await self._passed.wait()
-        return sum((await self._outbox.waiting()).values())
+        return sum((await self._store.waiting()).values())
+
+    # -- when to ask, and for how much -------------------------------------------------
 
     def _rests_until(self, deadline: float) -> bool:
         if self._wake.is_set() or self._asking or self.in_flight:
             return False
         return self._next_due is None or self._next_due > deadline
 
+    def _taken(self, now: float) -> dict[str, int]:
+        """
+        Count the slots that are not free: those of attempts, and those that breakers hold.
+        """
+        taken = dict(self._busy)
+        concurrency, terms = self._settings.concurrency, self._settings.breaker_terms
+        for destination, health in self._unwell.items():
+            held = concurrency - health.allowance(now, concurrency, terms)
+            if held:
+                taken[destination] = taken.get(destination, 0) + held
+        return taken
+
+    def _earliest(self, due: float | None, now: float) -> float | None:
+        probes = (health.open_until for health in self._unwell.values())
+        moments = [moment for moment in probes if moment is not None and moment > now]
+        return min(moments if due is None else [due, *moments], default=None)
+
     async def _sleep(self, next_due: float | None) -> None:
+        if self._wake.is_set():
+            return
         wait = _LONGEST_SLEEP
         if next_due is not None:
             wait = min(wait, max(0.0, next_due - self._clock()))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._wake.wait()
+        alarm = asyncio.get_running_loop().call_later(wait, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+
+    # -- one delivery after another ----------------------------------------------------
+
+    async def _work(self) -> None:
+        while self._claimed.qsize() or self._workers - self.in_flight <= _SPARE_WORKERS:
+            delivery = await self._claimed.get()
+            try:
+                await self._deliver(delivery)
+            finally:
+                self._busy[delivery.destination] -= 1
+                if not self._busy[delivery.destination]:
+                    del self._busy[delivery.destination]
+                self._wake.set()
+        self._workers -= 1
 
     async def _deliver(self, delivery: Delivery) -> None:
         """
         Make one attempt of *delivery* and settle it.
         """
-        try:
-            attempt = None
-            if self._clock() >= delivery.expires:
-                verdict: Verdict = Abandoned("its time to live ran out")
-            else:
-                attempt = await self._attempt(delivery)
-                verdict = judge(
-                    attempt,
-                    self._settings.retry_schedule,
-                    now=self._clock(),
-                    expires=delivery.expires,
-                    dice=self._dice(),
-                )
-            await self._outbox.settle(delivery, attempt, verdict)
-            self._tell(delivery, attempt, verdict)
-        finally:
-            self._busy[delivery.destination] -= 1
-            if not self._busy[delivery.destination]:
-                del self._busy[delivery.destination]
-            self._wake.set()
+        attempt = None
+        if self._clock() >= delivery.expires:
+            verdict: Verdict = Abandoned("its time to live ran out")
+        else:
+            attempt = await attempted(delivery, self._connections, self._credentials, self._clock)
+            verdict = judge(
+                attempt,
+                self._settings.retry_schedule,
+                now=self._clock(),
+                expires=delivery.expires,
+                dice=self._dice(),
+            )
+            await self._examine(delivery.destination, attempt)
+        await self._store.settle(delivery, attempt, verdict)
+        if isinstance(verdict, Abandoned) and verdict.pauses_rule:
+            await self._store.pause(delivery.rule_id, verdict.reason, self._clock())
+            fields = {"rule": delivery.rule_id, "reason": verdict.reason}
+            _log.warning("rule paused until the rules are loaded again", extra=fields)
+        self._tell(delivery, attempt, verdict)
 
-    async def _attempt(self, delivery: Delivery) -> Attempt:
-        began = self._clock()
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        status: int | None = None
-        retry_after: str | None = None
-        excerpt = error = ""
-        try:
-            async with self._open(delivery) as response:
-                status = response.status
-                retry_after = response.headers.get("Retry-After")
-                excerpt = await _excerpt(response)
-        except TimeoutError:
-            error = "no answer in time"
-        except (aiohttp.ClientError, OSError, UnicodeError) as failure:
-            error = str(failure) or type(failure).__name__
-        return Attempt(
-            number=delivery.attempts,
-            began=began,
-            seconds=loop.time() - started,
-            status=status,
-            # An answer whose body breaks off is an answer: its body is not looked at.
-            error="" if status is not None else error,
-            retry_after=retry_after,
-            excerpt=excerpt,
-        )
-
-    def _open(self, delivery: Delivery) -> "aiohttp.client._RequestContextManager":
-        if self._session is None:
-            raise RuntimeError("a Sender has to be entered before it runs")
-        request = delivery.request
-        return self._session.request(
-            request.method.value,
-            # Encoded already: yarl would write some of it otherwise.
-            URL(request.url, encoded=True),
-            data=request.body,
-            headers=request.headers,
-            allow_redirects=False,
-            ssl=self._tls,
-            timeout=aiohttp.ClientTimeout(
-                total=self._settings.total_timeout_seconds,
-                connect=self._settings.connect_timeout_seconds,
-            ),
-        )
+    async def _examine(self, destination: str, attempt: Attempt) -> None:
+        """
+        Note what *attempt* says of its destination; what changes its breaker is kept.
+        """
+        before = self._unwell.get(destination)
+        if attempt.reached:
+            if before is None:
+                return
+            del self._unwell[destination]
+            if before.open_until is None:
+                return
+            after = WELL
+            _log.info("destination answers again", extra={"destination": destination})
+        else:
+            now = self._clock()
+            before = before or WELL
+            terms = self._settings.breaker_terms
+            after = before.after_failure(attempt.outcome, now, terms)
+            self._unwell[destination] = after
+            if after.open_until == before.open_until:
+                return
+            fields = {"destination": destination, "reason": attempt.outcome}
+            if before.state(now, terms) is BreakerState.CLOSED:
+                _log.warning("destination keeps failing", extra=fields)
+        await self._store.remember_health(destination, after)
 
     def _tell(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
         """
         Log what came of *delivery*: one line when it is finished, none while it goes on.
         """
-        self._tell_of_destination(delivery.destination, attempt, verdict)
+        level = {Delivered: logging.INFO, Abandoned: logging.WARNING, RetryAt: logging.DEBUG}
+        if not _log.isEnabledFor(level[type(verdict)]):
+            return
         fields = {
             "delivery": delivery.id,
             "rule": delivery.rule_id,
@@ -250,43 +271,3 @@ class Sender:
             case RetryAt(when, reason):
                 later = {"retry_in": round(when - self._clock(), 3), "reason": reason}
                 _log.debug("delivery failed", extra=fields | later)
-
-    def _tell_of_destination(
-        self, destination: str, attempt: Attempt | None, verdict: Verdict
-    ) -> None:
-        if attempt is None:
-            return
-        if isinstance(verdict, Delivered):
-            if self._failures.pop(destination, 0) >= _FAILURES_TOLD:
-                _log.info("destination answers again", extra={"destination": destination})
-            return
-        self._failures[destination] += 1
-        if self._failures[destination] == _FAILURES_TOLD:
-            fields = {"destination": destination, "reason": attempt.outcome}
-            _log.warning("destination keeps failing", extra=fields)
-
-
-def _trust(settings: DeliverySettings) -> ssl.SSLContext | bool:
-    """
-    Give what certificates are judged by; True stands for the system's.
-    """
-    if settings.ca_file is None:
-        return True
-    context = ssl.create_default_context()
-    context.load_verify_locations(settings.ca_file)
-    return context
-
-
-async def _excerpt(response: aiohttp.ClientResponse) -> str:
-    """
-    Read the body to its end, so that the connection can be used again, or to the bound.
-    """
-    body = bytearray()
-    while len(body) < _LONGEST_BODY:
-        chunk = await response.content.read(_LONGEST_BODY - len(body))
-        if not chunk:
-            break
-        body += chunk
-    else:
-        response.close()
-    return body[: 4 * _LONGEST_EXCERPT].decode(errors="replace")[:_LONGEST_EXCERPT]

@@ -12,9 +12,9 @@ from ami_bridge.adapters.ami_session import AmiSession
 from ami_bridge.config.report import describe
 from ami_bridge.core.ami_events import NAMES_THAT_MATTER, FullyBooted
 from ami_bridge.core.extensions import PartyKind, WhoIsWho
-from ami_bridge.errors import AmiActionRefused
+from ami_bridge.errors import AmiActionRefused, AmiError
 from ami_bridge.logs import log_to
-from ami_bridge.settings import AsteriskSettings, Config
+from ami_bridge.settings import AsteriskSettings, Config, PbxSettings
 
 from .options import load_rules, rules_option
 
@@ -45,10 +45,10 @@ def command(rules: Path | None, connect: bool) -> None:
     """
     Say how the rules are understood, or name every mistake in them (exit code 78).
 
-    With --connect: reach the PBX, log in, and say its version, what the manager user may do and
+    With --connect: reach each PBX, log in, and say its version, what the manager user may do and
     lacks, and which of the PBX's endpoints are extensions, trunks or nobody.
     """
-    config = load_rules(rules, secret_needed=connect)
+    config = load_rules(rules, secret_needed=connect, credentials_needed=connect)
     for line in describe(config):
         click.echo(line)
     if connect:
@@ -57,24 +57,41 @@ def command(rules: Path | None, connect: bool) -> None:
 
 
 async def _ask(config: Config) -> None:
+    """
+    Ask each PBX; one that cannot be asked is told at once, unless it is the only one.
+    """
+    failures: list[AmiError] = []
+    for pbx in config.pbxs:
+        try:
+            await _ask_one(pbx)
+        except AmiError as error:
+            failures.append(error)
+            if len(config.pbxs) > 1:
+                click.secho(f"\nAsterisk {pbx.name}: {error}", fg="red")
+    if failures:
+        raise failures[0]
+
+
+async def _ask_one(pbx: PbxSettings) -> None:
     booted = asyncio.Event()
 
     def hear(batch: Batch) -> None:
-        if any(isinstance(ami_event, FullyBooted) for ami_event, _ in batch):
+        if any(isinstance(ami_event, FullyBooted) for ami_event, *_ in batch):
             booted.set()
 
-    settings = config.asterisk
+    settings = pbx.asterisk
     async with AmiSession(settings, on_events=hear) as session:
         identity = await session.identify()
         click.echo()
-        click.secho(f"Asterisk at {settings.address}", bold=True)
+        name = f" {pbx.name}" if pbx.name else ""
+        click.secho(f"Asterisk{name} at {settings.address}", bold=True)
         click.echo(
             f"  version {identity.asterisk_version or 'not told to this user'}, "
             f"manager interface {identity.ami_version or 'unknown'}"
             + (f", up since {identity.started}" if identity.started else "")
         )
         await _privileges(session, settings, booted)
-        await _endpoints(session, config.correlator.who_is_who)
+        await _endpoints(session, pbx.correlator.who_is_who)
 
 
 async def _privileges(

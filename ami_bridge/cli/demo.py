@@ -7,16 +7,18 @@ import statistics
 import time
 from collections import Counter
 from importlib import resources
+from urllib.parse import urlsplit
 
 import click
 
 from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.adapters.simulator import Simulator
 from ami_bridge.core.call_events import CallEvent, EventType
+from ami_bridge.core.destinations import Destinations
 from ami_bridge.core.rules import Method, Rule
 from ami_bridge.daemon import Daemon
 from ami_bridge.logs import log_to
-from ami_bridge.settings import AsteriskSettings, Config
+from ami_bridge.settings import AsteriskSettings, Config, DeliverySettings, PbxSettings
 from ami_bridge.signals import stop_on_signals
 
 from .simulate import playlist
@@ -156,4 +158,8 @@ def _config(port: int, url: str) -> Config:
         for kind in EventType
     )
     asterisk = AsteriskSettings(port=port, username="demo", secret="demo")  # noqa: S106
-    return Config(asterisk=asterisk, rules=rules)
+    # The receiver is on this machine, where requests go only if they are told to.
+    here = Destinations(allow_hosts=(urlsplit(url).hostname or "",))
+    return Config(
+        (PbxSettings(asterisk),), delivery=DeliverySettings(destinations=here), rules=rules
+    )

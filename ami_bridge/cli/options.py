@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ami_bridge.config import load_config
+from ami_bridge.config.section import did_you_mean
 from ami_bridge.settings import Config
 
 _F = Callable[..., Any]
@@ -33,6 +34,31 @@ def rules_option(command: _F) -> _F:
     )(command)
 
 
+def pbx_option(command: _F) -> _F:
+    """
+    Give *command* the option ``--pbx``.
+    """
+    return click.option(
+        "--pbx",
+        metavar="NAME",
+        help="Which one, where the rules have several PBXs. Default: the first.",
+    )(command)
+
+
+def one_pbx(config: Config, name: str | None) -> Config:
+    """
+    Give *config* with the PBX called *name* alone; None stands for the first.
+    """
+    names = [pbx.name for pbx in config.pbxs]
+    found = config.only(names[0] if name is None else name)
+    if found is None:
+        suggestion = did_you_mean(name or "", names) if any(names) else "it has no name"
+        raise click.BadParameter(
+            f"no PBX called {name!r} in the rules; {suggestion}", param_hint="--pbx"
+        )
+    return found
+
+
 def find_rules(given: Path | None) -> Path | None:
     """
     Find the rules file: the one that was *given*, or the first of the usual places.
@@ -43,11 +69,20 @@ def find_rules(given: Path | None) -> Path | None:
     return next((path for path in (here, SYSTEM_RULES) if path.exists()), None)
 
 
-def load_rules(given: Path | None, *, secret_needed: bool) -> Config:
+def load_rules(
+    given: Path | None, *, secret_needed: bool, credentials_needed: bool = False
+) -> Config:
     """
     Load the rules, and show what in them deserves a second look.
+
+    That is all that is said of secrets that cannot be read and are not needed.
     """
-    config = load_config(find_rules(given), os.environ, secret_needed=secret_needed)
+    config = load_config(
+        find_rules(given),
+        os.environ,
+        secret_needed=secret_needed,
+        credentials_needed=credentials_needed,
+    )
     for problem in config.warnings:
         click.secho(f"{config.source}: {problem.path}: {problem.message}", err=True, fg="yellow")
     return config

@@ -8,7 +8,10 @@ import time
 import click
 
 from ami_bridge.adapters.receiver import Received, Receiver
+from ami_bridge.core.destinations import Destinations
 from ami_bridge.signals import stop_on_signals
+
+_ANY = ("0.0.0.0", "::")  # noqa: S104 - it is asked for, or not
 
 
 @click.command("receive")
@@ -41,6 +44,11 @@ async def _receive(host: str, port: int, fail_rate: float, delay: float) -> None
     with stop_on_signals(stop):
         async with receiver:
             click.echo(f"listening on {receiver.url}; Ctrl-C ends it", err=True)
+            reason = Destinations().why_not_by_name(host)
+            # Where any address of this machine will do, it is not said which one to allow.
+            if reason is not None and host not in _ANY:
+                line = reason.rpartition(": ")[2]
+                click.secho(f"rules that send here need, in [delivery]: {line}", err=True, dim=True)
             await stop.wait()
 
 

@@ -20,7 +20,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import AsteriskSettings
 from ami_bridge.signals import stop_on_signals
 
-from .options import load_rules, rules_option
+from .options import load_rules, one_pbx, pbx_option, rules_option
 
 
 @click.command("record")
@@ -32,6 +32,7 @@ from .options import load_rules, rules_option
     help="Where to; NAME.ami, or NAME.ami.gz. The times of arrival go to NAME.ts.",
 )
 @rules_option
+@pbx_option
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S s."
 )
@@ -41,6 +42,7 @@ from .options import load_rules, rules_option
 def command(
     output: Path,
     rules: Path | None,
+    pbx: str | None,
     duration: float | None,
     all_events: bool,
     anonymise: bool,
@@ -52,8 +54,8 @@ def command(
     With --anonymise the same number becomes the same pseudonym everywhere, lengths and * are
     kept, and a replay tells the same calls: such a recording can be shared.
     """
-    config = load_rules(rules, secret_needed=True)
-    settings = config.asterisk
+    config = one_pbx(load_rules(rules, secret_needed=True), pbx)
+    settings = config.pbxs[0].asterisk
     if all_events:
         settings = attrs.evolve(settings, events="on")
     taken = [str(path) for path in (output, sidecar_of(output)) if path.exists()]

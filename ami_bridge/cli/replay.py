@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from ami_bridge.adapters.outbox import InMemoryOutbox
 from ami_bridge.adapters.recording import Recording
 from ami_bridge.adapters.sender import Sender
+from ami_bridge.adapters.sqlite_store import SqliteStore
+from ami_bridge.adapters.store import Changes, GivenUp
 from ami_bridge.adapters.stored_bytes import STANDARD_INPUT
 from ami_bridge.core.ami_events import NAMES_THAT_MATTER
 from ami_bridge.core.ami_fast_lane import read_message
@@ -27,7 +28,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.pipeline import Pipeline
 from ami_bridge.settings import Config
 
-from .options import load_rules, rules_option
+from .options import load_rules, one_pbx, pbx_option, rules_option
 from .printers import JsonLines, Printer, Requests, Table
 from .progress import ProgressLine
 
@@ -74,6 +75,7 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
 )
 @rules_option
+@pbx_option
 @click.option(
     "-o",
     "--output",
@@ -95,6 +97,7 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
 def command(
     files: tuple[str, ...],
     rules: Path | None,
+    pbx: str | None,
     output: str,
     requests: bool,
     send: bool,
@@ -112,7 +115,7 @@ def command(
     ami-bridge replay calls.ami --output jsonl | jq .event
     ami-bridge replay calls.ami --rules rules.toml --requests
     """
-    config = load_rules(rules, secret_needed=False)
+    config = one_pbx(load_rules(rules, secret_needed=False, credentials_needed=send), pbx)
     replay = Replay(files, config, output=output, requests=requests, speed=speed)
     if send:
         log_to(level="warning")
@@ -165,32 +168,32 @@ class Replay:
         """
         Replay, and send what the rules ask for; give the number that was not delivered.
         """
-        outbox = InMemoryOutbox()
-        settings = self._config.delivery
+        settings, rules = self._config.delivery, self._config.rules
         messages = self._messages()
         size = 1 if STANDARD_INPUT in self._files else _BATCH
         owed = 0
         changed = asyncio.Event()
-        outbox.subscribe(changed.set)
-        async with Sender(outbox, settings) as sender:
+        # In memory: a replay that is broken off is simply run again.
+        async with SqliteStore() as store, Sender(store, settings, rules) as sender:
+            store.subscribe(changed.set)
             sending = asyncio.create_task(sender.run(), name="sender")
             # Reading may wait for a pipe; the loop must not.
             while batch := await asyncio.to_thread(lambda: list(itertools.islice(messages, size))):
                 for message, arrived in batch:
                     if (wait := self._pace.wait_for(arrived)) > 0:
                         await asyncio.sleep(wait)
-                    deliveries = self._take(message, arrived)
-                    owed += len(deliveries)
-                    await outbox.put(deliveries)
-                while sum((await outbox.waiting()).values()) > _MOST_WAITING:
+                    if deliveries := self._take(message, arrived):
+                        owed += len(deliveries)
+                        await store.keep(Changes(time.time(), deliveries))
+                while sum((await store.waiting()).values()) > _MOST_WAITING:
                     changed.clear()
                     await changed.wait()
             deliveries = self._finish()
             owed += len(deliveries)
-            await outbox.put(deliveries)
+            await store.keep(Changes(time.time(), deliveries))
             left = await sender.drain(settings.drain_seconds)
             sending.cancel()
-        return _tell_of_deliveries(owed, outbox, left)
+            return _tell_of_deliveries(owed, await store.given_up(owed), left)
 
     def _make_printer(self, output: str, *, requests: bool) -> Printer:
         dialect = self._config.hangup_dialect
@@ -198,7 +201,7 @@ class Replay:
             return Requests(self._echo, as_json=output == "jsonl")
         if output == "jsonl":
             return JsonLines(self._echo, dialect)
-        return Table(self._echo, dialect, self._config.correlator.pbx)
+        return Table(self._echo, dialect, self._config.pbxs[0].name)
 
     def _echo(self, line: str) -> None:
         self._progress.hide()
@@ -303,12 +306,11 @@ class Pace:
         return (recorded - self._first) / self._factor - (time.monotonic() - self._begun)
 
 
-def _tell_of_deliveries(owed: int, outbox: InMemoryOutbox, left: int) -> int:
-    given_up = len(outbox.given_up)
-    missing = given_up + left
+def _tell_of_deliveries(owed: int, given_up: list[GivenUp], left: int) -> int:
+    missing = len(given_up) + left
     sentence = f"{owed - missing} of {owed} requests delivered"
     if given_up:
-        sentence += f", {given_up} given up (the last one: {outbox.given_up[-1].reason})"
+        sentence += f", {len(given_up)} given up (the last one: {given_up[0].reason})"
     if left:
         sentence += f", {left} still without success"
     click.secho(sentence, err=True, fg="red" if missing else "green")

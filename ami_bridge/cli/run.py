@@ -39,7 +39,7 @@ def command(rules: Path | None, log_format: str, log_level: str) -> None:
     at once. SIGHUP, or a change of the file, loads the rules again; rules with a mistake are
     refused and the old ones stay in force.
     """
-    config = load_rules(rules, secret_needed=True)
+    config = load_rules(rules, secret_needed=True, credentials_needed=True)
     log_to(level=log_level, form=log_format)
     asyncio.run(_run(config, find_rules(rules)))
 

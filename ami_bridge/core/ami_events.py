@@ -190,13 +190,6 @@ AmiEvent = (
 UNKNOWN = "<unknown>"
 STATES = {str(state.value): state for state in ChannelState}
 STATUSES = {status.value: status for status in DialStatus}
-#: Headers of CoreShowChannels before Asterisk 12, and what they are called since.
-_OLD_SPELLINGS = {
-    "UniqueID": "Uniqueid",
-    "Extension": "Exten",
-    "CallerIDnum": "CallerIDNum",
-    "CallerIDname": "CallerIDName",
-}
 
 
 class _Missing(Exception):  # noqa: N818 - an inner signal, not an error anybody sees
@@ -221,15 +214,14 @@ def read_ami_event(headers: Headers) -> AmiEvent | None:
         raise ValueError(f"event {name} without a header {missing.args[0]}") from None
 
 
-def read_channel_row(headers: Headers) -> ChannelSnapshot:
+def read_channel(headers: Headers) -> ChannelSnapshot:
     """
-    Read one row of the list that CoreShowChannels (or Status) gives.
+    Read what *headers* say of one channel.
 
-    Raises ValueError if the row does not name its channel.
+    Raises ValueError if they do not name it.
     """
-    modern = {_OLD_SPELLINGS.get(name, name): value for name, value in headers.items()}
     try:
-        return _channel(modern)
+        return _channel(headers)
     except _Missing as missing:
         raise ValueError(f"channel row without a header {missing.args[0]}") from None
 

@@ -17,7 +17,15 @@ import attrs
 #: a channel with hundreds of variables shown in every event stays below 100 kB.
 MAXIMUM_MESSAGE_BYTES = 1024 * 1024
 
+#: A header Timestamp further than this from the time of arrival shows a wrong clock, not a
+#: late event: Asterisk cuts off a reader that lags by more than some ten seconds.
+TRUSTED_CLOCK_SECONDS = 300.0
+
+_LINE_END = b"\r\n"
+#: What ends a message.
+BLANK_LINE = _LINE_END * 2
 _EVENT = b"Event: "
+_HIDDEN_EVENT = _LINE_END + _EVENT
 #: A slash and the version follow; a proxy writes its own name before the slash.
 _BANNER = b"Asterisk Call Manager"
 _TIMESTAMP_HEADER = b"\nTimestamp: "
@@ -56,22 +64,27 @@ class AmiMessage:
         found = _TIMESTAMP.search(self.raw) if _TIMESTAMP_HEADER in self.raw else None
         return float(found.group(1)) if found else None
 
+    def time_at(self, arrival: float) -> float:
+        """
+        Give the time that Asterisk wrote into the event, or its *arrival* if that is no help.
+        """
+        written = self.timestamp
+        if written is None or abs(written - arrival) > TRUSTED_CLOCK_SECONDS:
+            return arrival
+        return written
+
 
 class AmiStream:
     """
     One AMI connection's bytes, as they come.
 
     *wanted* holds the names of the events to decode (as bytes); None decodes every event.
-    Responses are always decoded. *separator* is the line ending of the stream: CRLF on the
-    wire, LF in logs that passed through other programs.
+    Responses are always decoded.
     """
 
-    def __init__(self, wanted: Container[bytes] | None = None, separator: bytes = b"\r\n") -> None:
+    def __init__(self, wanted: Container[bytes] | None = None) -> None:
         #: As *wanted*; it may be changed between two feeds.
         self.wanted = wanted
-        self._line_end = separator
-        self._blank_line = separator * 2
-        self._hidden_event = separator + _EVENT
         self._tail = bytearray()
         self._skipping = False
         #: Bytes fed so far.
@@ -96,13 +109,13 @@ class AmiStream:
         """
         start = self.position - len(self._tail)
         self.position += len(chunk)
-        gap = len(self._blank_line)
+        gap = len(BLANK_LINE)
         if self._tail:
-            if self._blank_line not in self._tail[-gap:] + chunk:
+            if BLANK_LINE not in self._tail[-gap:] + chunk:
                 # A long message in many pieces is searched for its end once.
                 return self._wait_for_more(chunk)
             chunk = b"".join((self._tail, chunk))
-        blocks = chunk.split(self._blank_line)
+        blocks = chunk.split(BLANK_LINE)
         self._tail[:] = blocks.pop()
         if self._skipping and blocks:
             start += len(blocks.pop(0)) + gap
@@ -111,9 +124,9 @@ class AmiStream:
         wanted = self.wanted
         for block in blocks:
             start += len(block) + gap
-            if block.startswith(_EVENT) and self._hidden_event not in block:
+            if block.startswith(_EVENT) and _HIDDEN_EVENT not in block:
                 self.messages += 1
-                name_end = block.find(self._line_end)
+                name_end = block.find(_LINE_END)
                 name = block[7:] if name_end < 0 else block[7:name_end]
                 if wanted is None or name in wanted:
                     messages.append(AmiMessage(block, start, name, self._decode))
@@ -136,16 +149,16 @@ class AmiStream:
         Only a block that ends with a whole line counts; a line cut in its middle would
         give a value that nobody sent.
         """
-        if not self._tail.endswith(self._line_end):
+        if not self._tail.endswith(_LINE_END):
             return []
-        return self.feed(self._line_end)
+        return self.feed(_LINE_END)
 
     def _discard_tail(self) -> None:
         if not self._skipping:
             self.oddities["message without an end"] += 1
         self._skipping = True
         # The blank line may be split over two chunks.
-        del self._tail[: -len(self._blank_line) + 1]
+        del self._tail[: -len(BLANK_LINE) + 1]
 
     def _untidy(self, block: bytes, end: int) -> Iterator[AmiMessage]:
         """
@@ -155,7 +168,7 @@ class AmiStream:
             self.messages += 1
             name = b""
             if piece.startswith(_EVENT):
-                name = piece[7:].split(self._line_end, 1)[0]
+                name = piece[7:].split(_LINE_END, 1)[0]
                 if self.wanted is not None and name not in self.wanted:
                     continue
             elif not piece.lower().startswith((b"response:", b"event:")):
@@ -169,15 +182,15 @@ class AmiStream:
         greeting = block.find(_BANNER)
         if greeting >= 0 and not block.startswith(_EVENT):
             # A telnet client has said something before.
-            banner, _, block = block[greeting:].partition(self._line_end)
+            banner, _, block = block[greeting:].partition(_LINE_END)
             self.version = banner.partition(b"/")[2].decode("ascii", "replace").strip()
-        if block.startswith(_EVENT + b"UserEvent") or self._hidden_event not in block:
+        if block.startswith(_EVENT + b"UserEvent") or _HIDDEN_EVENT not in block:
             # A dialplan may put a header "Event" into its UserEvent: that is no message.
             if block:
                 yield block
             return
         self.oddities["message without a blank line"] += 1
-        first, *others = block.split(self._hidden_event)
+        first, *others = block.split(_HIDDEN_EVENT)
         if first:
             yield first
         for other in others:
@@ -188,7 +201,7 @@ class AmiStream:
         Split *block* into headers; whatever is odd in it is counted and survived.
         """
         try:
-            lines = block.decode().split(self._line_end.decode())
+            lines = block.decode().split("\r\n")
             headers = dict([line.split(": ", 1) for line in lines])
         except ValueError:  # a line without a colon, or bytes that are no UTF-8
             return self._decode_odd(block)
@@ -201,7 +214,7 @@ class AmiStream:
         if b"\0" in block:
             self.oddities["NUL byte"] += 1
             block = block.replace(b"\0", b"")
-        for line in block.split(self._line_end):
+        for line in block.split(_LINE_END):
             name, colon, value = self._text(line).partition(":")
             if not colon:
                 self.oddities["line without a colon"] += 1

@@ -46,19 +46,23 @@ class Health:
     #: Why the last attempt failed; empty after a success.
     error: str = ""
 
-    def state(self, now: float) -> BreakerState:
+    def state(self, now: float, terms: BreakerTerms) -> BreakerState:
         """
         Say what the breaker lets through at *now*.
+
+        One that seems to stay open for longer than any does was opened before the clock was
+        set back: a probe will tell.
         """
         if self.open_until is None:
             return BreakerState.CLOSED
-        return BreakerState.OPEN if now < self.open_until else BreakerState.HALF_OPEN
+        left = self.open_until - now
+        return BreakerState.OPEN if 0 < left <= max(terms.waits) else BreakerState.HALF_OPEN
 
-    def allowance(self, now: float, concurrency: int) -> int:
+    def allowance(self, now: float, concurrency: int, terms: BreakerTerms) -> int:
         """
         Give the number of attempts, at most *concurrency*, that may be under way at once.
         """
-        match self.state(now):
+        match self.state(now, terms):
             case BreakerState.CLOSED:
                 return concurrency
             case BreakerState.HALF_OPEN:
@@ -72,7 +76,7 @@ class Health:
 
         Attempts that were under way when the breaker opened open it no further.
         """
-        if self.state(now) is BreakerState.OPEN:
+        if self.state(now, terms) is BreakerState.OPEN:
             return attrs.evolve(self, error=error)
         failures = self.failures + 1
         if failures < terms.failures:

@@ -291,7 +291,13 @@ class Channels:
                 renamed.name = base
                 self._by_name[base] = renamed
             return
-        if self._by_uniqueid.get(named.uniqueid) is named and named.uniqueid != uniqueid:
-            del self._by_uniqueid[named.uniqueid]
+        if named.uniqueid == uniqueid:
+            return
+        # The two swap their places at once, lest one be lost if the other's rename is not heard.
+        if renamed is None:
+            self._by_uniqueid.pop(named.uniqueid, None)
+        else:
+            renamed.uniqueid = named.uniqueid
+            self._by_uniqueid[renamed.uniqueid] = renamed
         named.uniqueid = uniqueid
         self._by_uniqueid[uniqueid] = named

@@ -46,8 +46,8 @@ class Correlator:
         self._teller = Teller(settings, self._channels)
         #: Channels whose Dial-Out waits for a Pickup, and until when.
         self._maybe_picking_up: dict[Channel, float | None] = {}
-        self._uptime: int | None = None
-        self._now: float | None = None
+        #: Seconds that Asterisk was up for when it last told.
+        self.uptime: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             ami.Newchannel: self._newchannel,
             ami.Newstate: self._newstate,
@@ -70,6 +70,19 @@ class Correlator:
         Give the Uniqueids of the channels that are followed now.
         """
         return frozenset(channel.uniqueid for channel in self._channels)
+
+    @property
+    def followed(self) -> Channels:
+        """
+        Give the channels themselves, to look at.
+        """
+        return self._channels
+
+    def follows(self, uniqueid: str) -> bool:
+        """
+        Tell whether the channel with *uniqueid* is followed now.
+        """
+        return uniqueid in self._channels
 
     @property
     def open_legs(self) -> list[Leg]:
@@ -97,7 +110,6 @@ class Correlator:
 
         Return what follows from it, in the order in which it happened.
         """
-        self._now = now
         said = self._teller.begin(now)
         if self._maybe_picking_up:
             self._stop_waiting()
@@ -115,7 +127,7 @@ class Correlator:
         """
         Do what was waiting for its time.
         """
-        said = self._begin(now)
+        said = self._teller.begin(now)
         self._stop_waiting()
         return said
 
@@ -128,17 +140,13 @@ class Correlator:
         *living* are the Uniqueids that Asterisk lists; *known_before* those that were
         followed when it was asked, so that a channel made meanwhile is left alone.
         """
-        said = self._begin(now)
+        said = self._teller.begin(now)
         known = frozenset(known_before)
         for channel in self._channels:
             if channel.uniqueid in known and channel.uniqueid not in living:
                 self._teller.wonder("channel whose Hangup was not seen", channel.uniqueid)
                 self._gone(channel, Cause())
         return said
-
-    def _begin(self, now: float | None) -> list[CallEvent | Anomaly]:
-        self._now = now
-        return self._teller.begin(now)
 
     # -- AMI events ----------------------------------------------------------------
 
@@ -263,10 +271,11 @@ class Correlator:
         so that a clock that differs from the PBX's ends no call; what is missed here is
         found by the list of channels.
         """
-        before, self._uptime = self._uptime, event.uptime
-        if event.uptime is None or before is None or event.uptime >= before or self._now is None:
+        before, self.uptime = self.uptime, event.uptime
+        now = self._teller.now
+        if event.uptime is None or before is None or event.uptime >= before or now is None:
             return
-        booted = self._now - event.uptime
+        booted = now - event.uptime
         for channel in self._channels:
             if channel.made_at is not None and channel.made_at < booted:
                 self._gone(channel, Cause())
@@ -277,13 +286,14 @@ class Correlator:
         """
         Note that *channel* reached Ring: it dialled a number (section 5, Inbound).
         """
-        if channel.dialled or channel.inbound or not channel.seen_from_birth:
+        outside = channel.party.kind is PartyKind.OUTSIDE
+        if channel.dialled or channel.inbound or not (channel.seen_from_birth or outside):
             return
         channel.called_number = dialled_number(channel.exten)
         if channel.is_local:
             return
         channel.inbound = True
-        if channel.party.kind is PartyKind.OUTSIDE:
+        if outside:
             channel.entrance.did = channel.entrance.did or channel.called_number
         elif channel.is_extension:
             self._teller.calls_the_pbx(channel)
@@ -298,15 +308,15 @@ class Correlator:
             if silent and channel.connected_line_num and not channel.dials:
                 # Nobody was dialled, yet somebody is at the other end: this looks like
                 # a call being picked up. Witness: fixtures/asterisk22/pickup-directed.
-                due = None if self._now is None else self._now + PICKUP_PATIENCE
-                self._maybe_picking_up[channel] = due
+                now = self._teller.now
+                self._maybe_picking_up[channel] = None if now is None else now + PICKUP_PATIENCE
                 return
             self._teller.comes_up(leg, channel)
         self._answers(channel)
 
     def _stop_waiting(self) -> None:
         for channel, due in list(self._maybe_picking_up.items()):
-            if due is not None and self._now is not None and self._now >= due:
+            if due is not None and self._teller.now is not None and self._teller.now >= due:
                 self._is_no_pickup(channel)
 
     def _is_no_pickup(self, channel: Channel) -> None:

@@ -11,6 +11,7 @@ from .moments import seconds_asked_for
 
 #: Answers below 500 that say "not now": request timeout, too early, too many requests.
 _NOT_NOW = frozenset({408, 425, 429})
+_GONE = 410
 
 
 @attrs.frozen
@@ -33,6 +34,13 @@ class Attempt:
     retry_after: str | None = None
     #: The beginning of the answer's body.
     excerpt: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """
+        Tell whether the receiver is at work: it answered, and not that it cannot just now.
+        """
+        return self.status is not None and self.status < 500 and self.status not in _NOT_NOW
 
     @property
     def outcome(self) -> str:
@@ -66,6 +74,8 @@ class Abandoned:
     """
 
     reason: str
+    #: The receiver wants nothing of the rule any more.
+    pauses_rule: bool = False
 
 
 Verdict = Delivered | RetryAt | Abandoned
@@ -106,7 +116,9 @@ def judge(
             return Delivered()
         if 300 <= status < 400:
             return Abandoned(f"answer {status}: redirects are not followed")
-        if status < 500 and status not in _NOT_NOW:
+        if status == _GONE:
+            return Abandoned(attempt.outcome, pauses_rule=True)
+        if attempt.reached:
             return Abandoned(attempt.outcome)
     wait = dice * schedule.bound(attempt.number)
     if attempt.retry_after is not None:

@@ -87,14 +87,15 @@ class Teller:
         self._channels = channels
         #: Open IN legs by extension.
         self._in_legs: dict[str, list[Leg]] = {}
-        self._now: float | None = None
+        #: The time of what happens now.
+        self.now: float | None = None
         self._said: list[CallEvent | Anomaly] = []
 
     def begin(self, now: float | None) -> list[CallEvent | Anomaly]:
         """
         Begin to collect what is said at *now*; the list returned fills as things happen.
         """
-        self._said, self._now = [], now
+        self._said, self.now = [], now
         return self._said
 
     def wonder(self, kind: str, uniqueid: str) -> None:
@@ -286,7 +287,8 @@ class Teller:
     def _end(self, leg: Leg, channel: Channel, cause: Cause) -> None:
         if leg.state is LegState.PENDING:
             if leg.origination is not None:
-                if leg.picked_up:
+                # Where the Hangup was not seen, it may have dialled unseen: nothing is known.
+                if leg.picked_up and cause.code is not None:
                     self.receives(leg)
             elif not leg.feature:
                 self.dials_out(leg, channel)
@@ -327,6 +329,6 @@ class Teller:
         return did or channel.entrance.did or self.settings.public_numbers.get(extension, "")
 
     def _take(self, leg: Leg, step: Step, cause: Cause = _UNTOLD) -> None:
-        call_event = leg.take(step, self._now, cause.code, cause.text)
+        call_event = leg.take(step, self.now, cause.code, cause.text)
         if call_event is not None:
             self._said.append(call_event)

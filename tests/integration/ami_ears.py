@@ -52,7 +52,7 @@ class Ears:
         """
         Give the events of all batches.
         """
-        return [event for batch in self.batches for event, _ in batch]
+        return [event for batch in self.batches for event, *_ in batch]
 
     @property
     def names(self) -> list[str]:

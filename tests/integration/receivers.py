@@ -3,6 +3,7 @@ Receivers that behave as a test wants, on real sockets.
 """
 
 import asyncio
+import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -11,6 +12,12 @@ from typing import Self
 import attrs
 from aiohttp import web
 
+from ami_bridge.core.destinations import Destinations
+
+#: This machine, which requests go to only if the operator allows it.
+HERE = Destinations(
+    allow_networks=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+)
 #: What a receiver does with a request; it may return an answer, hang, or break off.
 Behaviour = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -103,6 +110,7 @@ class ScriptedReceiver:
     tls: ssl.SSLContext | None = None
     heard: list[Heard] = attrs.field(factory=list)
     port: int = 0
+    host: str = "127.0.0.1"
     in_flight: int = 0
     most_in_flight: int = 0
     connections: set[object] = attrs.field(factory=set)
@@ -112,7 +120,7 @@ class ScriptedReceiver:
         server = web.Server(self._answer, access_log=None)
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
+        await web.TCPSite(self._runner, self.host, self.port, ssl_context=self.tls).start()
         self.port = self._runner.addresses[0][1]
         return self
 
@@ -130,7 +138,8 @@ class ScriptedReceiver:
         """
         Give the URL of the root, without its slash.
         """
-        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self.tls is None else 'https'}://{host}:{self.port}"
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.connections.add(request.protocol)

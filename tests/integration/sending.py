@@ -6,18 +6,25 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
-from ami_bridge.adapters.outbox import InMemoryOutbox
 from ami_bridge.adapters.sender import Sender
+from ami_bridge.adapters.sqlite_store import SqliteStore
+from ami_bridge.adapters.store import Changes, GivenUp, Store
+from ami_bridge.core.breaker import BreakerTerms
 from ami_bridge.core.call_events import EventType
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.requests import Request, destination_of
-from ami_bridge.core.rules import Method
+from ami_bridge.core.rules import Method, Rule
 from ami_bridge.settings import DeliverySettings
-from tests.integration.receivers import ScriptedReceiver
+from tests.integration.receivers import HERE, ScriptedReceiver
 
-HASTY = DeliverySettings(retry_seconds=(0.01,), total_timeout_seconds=5.0)
+HASTY = DeliverySettings(
+    retry_seconds=(0.01,),
+    total_timeout_seconds=5.0,
+    destinations=HERE,
+    breaker_terms=BreakerTerms(failures=1000),
+)
 
 
 def delivery(name: str, url: str, leg: str = "leg", lifetime: float = 60.0) -> Delivery:
@@ -39,24 +46,48 @@ def delivery(name: str, url: str, leg: str = "leg", lifetime: float = 60.0) -> D
     )
 
 
+class Kept(SqliteStore):
+    """
+    A store in memory, that can be looked at after its end.
+    """
+
+    #: What was given up, the latest first.
+    abandoned: list[GivenUp]
+    #: How many were still owed.
+    left: int
+
+
 @contextlib.asynccontextmanager
 async def sending(
     settings: DeliverySettings = HASTY,
-    outbox: InMemoryOutbox | None = None,
+    store: Kept | None = None,
     clock: Callable[[], float] = time.time,
-) -> AsyncIterator[tuple[InMemoryOutbox, Sender]]:
+    rules: Iterable[Rule] = (),
+) -> AsyncIterator[tuple[Kept, Sender]]:
     """
-    Let a sender run for as long as the context lasts.
+    Let a sender run for as long as the context lasts, on *store* or one in memory.
     """
-    outbox = outbox or InMemoryOutbox()
-    async with Sender(outbox, settings, clock=clock, dice=random.Random(1).random) as sender:  # noqa: S311 - a known seed
+    dice = random.Random(1).random  # noqa: S311 - a known seed
+    async with (
+        store or Kept() as kept,
+        Sender(kept, settings, rules, clock=clock, dice=dice) as sender,
+    ):
         task = asyncio.create_task(sender.run())
         try:
-            yield outbox, sender
+            yield kept, sender
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            kept.abandoned = await kept.given_up(1000)
+            kept.left = sum((await kept.waiting()).values())
+
+
+async def owe(store: Store, *deliveries: Delivery) -> None:
+    """
+    Have *deliveries* kept.
+    """
+    await store.keep(Changes(time.time(), deliveries))
 
 
 def paths(receiver: ScriptedReceiver) -> list[str]:

@@ -76,7 +76,7 @@ async def test_events_of_one_read_are_one_batch() -> None:
     ears, _ = await hears(read)
 
     [arrival] = [when for chunk, when in ears.chunks if chunk == read]
-    assert [(type(event).__name__, when) for event, when in ears.batches[0]] == [
+    assert [(type(event).__name__, when) for event, when, _ in ears.batches[0]] == [
         ("Newchannel", arrival),
         ("Newstate", arrival),
     ]
@@ -104,7 +104,8 @@ async def test_time_of_an_event(offset: float, *, trusted: bool) -> None:
     ):
         await ears.until(lambda: ears.batches)
 
-    [[(_, when)]] = ears.batches
+    [[(_, when, message)]] = ears.batches
+    assert message == event
     assert when == (now + offset if trusted else now)
 
 

@@ -47,9 +47,9 @@ async def test_list_of_channels() -> None:
     async with AmiServer(script) as server, AmiSession(settings_for(server)) as session:
         modern, old = await session.list_channels()
 
-    assert modern.name == "PJSIP/0003*001-00000001"
-    assert modern.linkedid == "1795408646.1"
-    assert old == ChannelSnapshot(
+    assert modern.channel.name == "PJSIP/0003*001-00000001"
+    assert modern.channel.linkedid == "1795408646.1"
+    assert old.channel == ChannelSnapshot(
         name="SIP/101-00000002",
         uniqueid="1795408646.2",
         state=ChannelState.UP,
@@ -82,6 +82,45 @@ async def test_action_that_is_not_permitted() -> None:
     async with AmiServer(script) as server, AmiSession(settings_for(server)) as session:
         with pytest.raises(AmiActionRefused, match="CoreShowChannels: Permission denied"):
             await session.list_channels()
+
+
+async def test_list_of_statuses() -> None:
+    """
+    The rows of Status have the number that a channel dialled.
+    """
+
+    async def script(peer: Peer) -> None:
+        await peer.let_in()
+        action = await peer.action()
+        tag = f"ActionID: {action['ActionID']}"
+        await peer.say(
+            message("Response: Success", tag, "EventList: start", "Message: will follow")
+            + channel_event("Status", "Application: Dial", "DNID: 15551230001", tag)
+            + message("Event: StatusComplete", tag, "EventList: Complete", "ListItems: 1")
+        )
+        await peer.stay()
+
+    async with AmiServer(script) as server, AmiSession(settings_for(server)) as session:
+        [row] = await session.list_statuses()
+
+    assert (row.uniqueid, row.application, row.dnid) == ("1795408646.1", "Dial", "15551230001")
+
+
+async def test_statuses_that_are_refused() -> None:
+    """
+    Something between the bridge and Asterisk that does not know Status costs no more than it tells.
+    """
+
+    async def script(peer: Peer) -> None:
+        await peer.let_in()
+        await peer.answer(await peer.action(), "Message: Permission denied", response="Error")
+        await peer.stay()
+
+    async with AmiServer(script) as server, AmiSession(settings_for(server)) as session:
+        assert await session.list_statuses() == []
+
+    [refused] = session.oddities.counts
+    assert "Status: Permission denied" in refused
 
 
 async def test_unanswered_action_leaves_nothing_behind() -> None:
@@ -150,6 +189,8 @@ async def test_asking_while_not_connected() -> None:
             await link.ask({"Action": "Ping"})
         with pytest.raises(AmiLost, match="not connected"):
             await link.list_channels()
+        with pytest.raises(AmiLost, match="not connected"):
+            await link.list_statuses()
 
 
 async def test_who_is_there() -> None:

@@ -38,12 +38,16 @@ def replay(*arguments: object, **settings: Any) -> Result:
     return CliRunner().invoke(cli, ["replay", *map(str, arguments)], **settings)
 
 
-def rules_in(folder: Path, url: str, more: str = "") -> Path:
+def rules_in(folder: Path, url: str, more: str = "", delivery: str = "") -> Path:
     """
-    Write rules with one request to *url*.
+    Write rules with one request to *url*, which may be on this machine.
     """
     rules = folder / "rules.toml"
-    rules.write_text(f'[[requests]]\nurl = "{url}"\n{more}', encoding="utf-8")
+    rules.write_text(
+        f'[delivery]\nallow_networks = ["127.0.0.0/8"]\n{delivery}\n'
+        f'[[requests]]\nurl = "{url}"\n{more}',
+        encoding="utf-8",
+    )
     return rules
 
 
@@ -312,7 +316,7 @@ async def test_send_says_what_was_not_delivered(tmp_path: Path) -> None:
     A receiver that refuses leaves an exit code and the number of requests.
     """
     async with Receiver(lambda _: None, fail_rate=1.0) as receiver:
-        rules = rules_in(tmp_path, receiver.url, "[delivery]\ndrain_seconds = 0.1\n")
+        rules = rules_in(tmp_path, receiver.url, delivery="drain_seconds = 0.1")
         told = await asyncio.to_thread(
             ami_bridge, "replay", str(STORY), "--rules", str(rules), "--send"
         )

@@ -11,6 +11,7 @@ import pytest
 
 from ami_bridge.adapters.recording import Recording, TimedEvent, read_events
 from ami_bridge.core.ami_events import NAMES_THAT_MATTER, ChannelState, Newstate
+from ami_bridge.core.ami_fast_lane import read_message
 from ami_bridge.core.ami_stream import AmiStream
 from ami_bridge.errors import RecordingError
 from tests.replaying import FIXTURES
@@ -75,6 +76,37 @@ def test_every_form_gives_the_same_events(text: str | bytes) -> None:
 
     assert damage is None
     assert [ami_event for ami_event, _ in told] == EVENTS
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_every_form_is_written_as_ami(text: str | bytes) -> None:
+    """
+    However a tool spells headers, on the wire they are what Asterisk calls them.
+    """
+    octets = text.encode() if isinstance(text, str) else text
+    chunks = list(Recording(io.BytesIO(octets)).wire())
+
+    messages = AmiStream().feed(b"".join(octets for _, octets in chunks))
+    assert [read_message(message) for message in messages] == EVENTS
+    assert [message.headers for message in messages] == HEADERS
+
+
+def test_no_header_comes_out_of_a_value() -> None:
+    """
+    A line break in a value, which no AMI event has, makes no header and no message.
+    """
+    value = json.dumps({"Event": "UserEvent", "X": "a\r\n\r\nEvent: Hangup"})
+
+    [(_, octets)] = Recording(io.BytesIO(value.encode())).wire()
+
+    assert octets == b"Event: UserEvent\r\nX: a Event: Hangup\r\n\r\n"
+
+
+def test_what_is_not_json_stays_as_it_is() -> None:
+    """
+    Of a stream, what is on the wire is its bytes.
+    """
+    assert b"".join(octets for _, octets in Recording(io.BytesIO(STREAM)).wire()) == STREAM
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

@@ -11,13 +11,16 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from ami_bridge.adapters.outbox import InMemoryOutbox
 from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.adapters.sender import Sender
+from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.core.call_events import HangupDialect
 from ami_bridge.core.deliveries import DeliveryTerms, deliveries_for
 from ami_bridge.core.requests import parameters_for
 from ami_bridge.core.rules import BodyFormat, Method, Rule
+from ami_bridge.settings import DeliverySettings
+from tests.integration.receivers import HERE
+from tests.integration.sending import owe
 from tests.unit.test_requests import HANGUP
 
 
@@ -144,9 +147,15 @@ async def test_what_a_rule_sends_is_what_arrives(method: Method, body_format: Bo
     From a call event to the receiver and back: names, values and their order are the same.
     """
     heard: list[Received] = []
-    async with Receiver(heard.append) as receiver, Sender(outbox := InMemoryOutbox()) as sender:
+    settings = DeliverySettings(destinations=HERE)
+    async with (
+        Receiver(heard.append) as receiver,
+        SqliteStore() as store,
+        Sender(store, settings) as sender,
+    ):
         rule = Rule("r", f"{receiver.url}p.php", method=method, format=body_format)
-        await outbox.put(deliveries_for(HANGUP, [rule], DeliveryTerms("ami-bridge/0"), time.time()))
+        deliveries = deliveries_for(HANGUP, [rule], DeliveryTerms("ami-bridge/0"), time.time())
+        await owe(store, *deliveries)
         task = asyncio.create_task(sender.run())
         assert await sender.drain(5) == 0
         task.cancel()

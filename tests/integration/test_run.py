@@ -29,6 +29,12 @@ port = {port}
 username = "ami-bridge"
 secret_file = "secret"
 
+[delivery]
+allow_networks = ["127.0.0.0/8"]
+
+[store]
+path = "outbox.sqlite"
+
 [[requests]]
 id = "all"
 method = "POST"

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from aioresponses import aioresponses
 
-from ami_bridge.adapters.outbox import InMemoryOutbox
-from ami_bridge.adapters.sender import Sender
+from ami_bridge.adapters.attempts import attempt as attempted
+from ami_bridge.adapters.connecting import Connections
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method
 from tests.integration.receivers import (
@@ -26,7 +26,7 @@ from tests.integration.receivers import (
     status,
     until,
 )
-from tests.integration.sending import HASTY, delivery, paths, sending
+from tests.integration.sending import HASTY, delivery, owe, paths, sending
 
 
 async def test_get_arrives_byte_for_byte() -> None:
@@ -34,9 +34,9 @@ async def test_get_arrives_byte_for_byte() -> None:
     The URL's query arrives as it was written, and the headers with it.
     """
     query = "/p/../q?a=%2b*+;b|c&CalledExtension=0003%2A001"
-    async with ScriptedReceiver() as receiver, sending() as (outbox, sender):
+    async with ScriptedReceiver() as receiver, sending() as (store, sender):
         request = Request(Method.GET, receiver.url + query, {"User-Agent": "ami-bridge/9"})
-        await outbox.put([attrs.evolve(delivery("x", receiver.url), request=request)])
+        await owe(store, attrs.evolve(delivery("x", receiver.url), request=request))
         assert await sender.drain(5) == 0
 
     (heard,) = receiver.heard
@@ -50,9 +50,9 @@ async def test_post() -> None:
     A body arrives as it is, with its type and length.
     """
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    async with ScriptedReceiver() as receiver, sending() as (outbox, sender):
+    async with ScriptedReceiver() as receiver, sending() as (store, sender):
         request = Request(Method.POST, f"{receiver.url}/p?q", form, b"a=1&b=%2A")
-        await outbox.put([attrs.evolve(delivery("x", receiver.url), request=request)])
+        await owe(store, attrs.evolve(delivery("x", receiver.url), request=request))
         assert await sender.drain(5) == 0
 
     (heard,) = receiver.heard
@@ -82,15 +82,15 @@ async def test_tried_again(behaviour: Behaviour) -> None:
     async with (
         ScriptedReceiver([behaviour, behaviour]) as receiver,
         sending(settings) as (
-            outbox,
+            store,
             sender,
         ),
     ):
-        await outbox.put([delivery("x", receiver.url)])
+        await owe(store, delivery("x", receiver.url))
         assert await sender.drain(10) == 0
 
     assert paths(receiver) == ["x", "x", "x"]
-    assert not outbox.given_up
+    assert not store.abandoned
 
 
 async def test_broken_body_of_a_success() -> None:
@@ -98,8 +98,8 @@ async def test_broken_body_of_a_success() -> None:
     An answer 200 counts although its body breaks off: the receiver has the request.
     """
     half = breaks_off(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-    async with ScriptedReceiver([half]) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url)])
+    async with ScriptedReceiver([half]) as receiver, sending() as (store, sender):
+        await owe(store, delivery("x", receiver.url))
         assert await sender.drain(5) == 0
 
     assert paths(receiver) == ["x"]
@@ -109,8 +109,8 @@ async def test_endless_body() -> None:
     """
     A body is read to a bound, and its connection is not used again.
     """
-    async with ScriptedReceiver([endless]) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url), delivery("y", receiver.url)])
+    async with ScriptedReceiver([endless]) as receiver, sending() as (store, sender):
+        await owe(store, delivery("x", receiver.url), delivery("y", receiver.url))
         assert await sender.drain(5) == 0
 
     assert paths(receiver) == ["x", "y"]
@@ -123,12 +123,12 @@ async def test_redirects_are_not_followed() -> None:
     """
     async with ScriptedReceiver() as target:
         moved = status(302, Location=f"{target.url}/there")
-        async with ScriptedReceiver([moved]) as receiver, sending() as (outbox, sender):
-            await outbox.put([delivery("x", receiver.url)])
+        async with ScriptedReceiver([moved]) as receiver, sending() as (store, sender):
+            await owe(store, delivery("x", receiver.url))
             assert await sender.drain(5) == 0
 
     assert (paths(receiver), paths(target)) == (["x"], [])
-    (given_up,) = outbox.given_up
+    (given_up,) = store.abandoned
     assert given_up.reason == "answer 302: redirects are not followed"
 
 
@@ -136,14 +136,14 @@ async def test_what_follows_a_failure_is_sent() -> None:
     """
     After a delivery that was given up its leg goes on; the answer is kept for the operator.
     """
-    async with ScriptedReceiver([status(404)]) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("dial", receiver.url), delivery("hangup", receiver.url)])
+    async with ScriptedReceiver([status(404)]) as receiver, sending() as (store, sender):
+        await owe(store, delivery("dial", receiver.url), delivery("hangup", receiver.url))
         assert await sender.drain(5) == 0
 
     assert paths(receiver) == ["dial", "hangup"]
-    (given_up,) = outbox.given_up
-    assert given_up.attempt is not None
-    assert (given_up.attempt.status, given_up.attempt.excerpt) == (404, "answer 404")
+    (given_up,) = store.abandoned
+    (attempt,) = given_up.attempts
+    assert (attempt.status, attempt.excerpt) == (404, "answer 404")
 
 
 async def test_order_within_a_leg_under_retries() -> None:
@@ -151,8 +151,8 @@ async def test_order_within_a_leg_under_retries() -> None:
     However often the first is tried, the second is not sent before it.
     """
     failures = [status(500)] * 4
-    async with ScriptedReceiver(list(failures)) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery(name, receiver.url) for name in ("dial", "answer", "hangup")])
+    async with ScriptedReceiver(list(failures)) as receiver, sending() as (store, sender):
+        await owe(store, *[delivery(name, receiver.url) for name in ("dial", "answer", "hangup")])
         assert await sender.drain(10) == 0
 
     assert paths(receiver) == ["dial"] * 5 + ["answer", "hangup"]
@@ -172,10 +172,11 @@ async def test_many_legs_in_parallel() -> None:
         return await ok(request)
 
     events = ("1dial", "2answer", "3hangup")
-    async with ScriptedReceiver(always=moody) as receiver, sending() as (outbox, sender):
+    async with ScriptedReceiver(always=moody) as receiver, sending() as (store, sender):
         for event in events:
-            await outbox.put(
-                [delivery(f"{leg}-{event}", receiver.url, leg=str(leg)) for leg in range(200)]
+            await owe(
+                store,
+                *[delivery(f"{leg}-{event}", receiver.url, leg=str(leg)) for leg in range(200)],
             )
         assert await sender.drain(60) == 0
 
@@ -198,12 +199,12 @@ async def test_one_destination_delays_no_other(behaviour: Behaviour) -> None:
     async with (
         ScriptedReceiver(always=behaviour) as slow,
         ScriptedReceiver() as fast,
-        sending(settings) as (outbox, _),
+        sending(settings) as (store, _),
     ):
-        await outbox.put([delivery(f"s{n}", slow.url, leg=str(n)) for n in range(50)])
+        await owe(store, *[delivery(f"s{n}", slow.url, leg=str(n)) for n in range(50)])
         await until(lambda: len(slow.heard) == 4)
         began = time.monotonic()
-        await outbox.put([delivery(f"f{n}", fast.url, leg=str(n)) for n in range(50)])
+        await owe(store, *[delivery(f"f{n}", fast.url, leg=str(n)) for n in range(50)])
         await until(lambda: len(fast.heard) == 50)
 
         assert time.monotonic() - began < 3
@@ -214,8 +215,8 @@ async def test_connections_are_kept() -> None:
     """
     One connection serves a leg's deliveries, one after the other.
     """
-    async with ScriptedReceiver() as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery(str(n), receiver.url) for n in range(20)])
+    async with ScriptedReceiver() as receiver, sending() as (store, sender):
+        await owe(store, *[delivery(str(n), receiver.url) for n in range(20)])
         assert await sender.drain(5) == 0
 
     assert len(receiver.connections) == 1
@@ -228,9 +229,9 @@ async def test_refused_connection() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    async with sending() as (outbox, sender):
-        await outbox.put([delivery("x", f"http://127.0.0.1:{port}")])
-        await until(lambda: bool(sender._failures))
+    async with sending() as (store, sender):
+        await owe(store, delivery("x", f"http://127.0.0.1:{port}"))
+        await until(lambda: sender.health(f"http://127.0.0.1:{port}").failures > 0)
         async with ScriptedReceiver(port=port) as receiver:
             assert await sender.drain(5) == 0
 
@@ -243,8 +244,8 @@ async def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     """
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    async with ScriptedReceiver() as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url)])
+    async with ScriptedReceiver() as receiver, sending() as (store, sender):
+        await owe(store, delivery("x", receiver.url))
         assert await sender.drain(5) == 0
 
     assert paths(receiver) == ["x"]
@@ -255,8 +256,8 @@ async def test_cookies_are_not_kept() -> None:
     What a receiver wants remembered is not remembered.
     """
     cookie = status(200, Set_Cookie="a=b")
-    async with ScriptedReceiver(always=cookie) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url), delivery("y", receiver.url)])
+    async with ScriptedReceiver(always=cookie) as receiver, sending() as (store, sender):
+        await owe(store, delivery("x", receiver.url), delivery("y", receiver.url))
         assert await sender.drain(5) == 0
 
     assert all("Cookie" not in heard.headers for heard in receiver.heard)
@@ -278,11 +279,10 @@ async def test_failures_without_an_answer(failure: Exception) -> None:
     """
     Every way of getting no answer is an attempt that failed, with a reason, and no crash.
     """
-    settings = attrs.evolve(HASTY, retry_seconds=(1000.0,))
     with aioresponses() as network:
         network.get("http://h/x", exception=failure)
-        async with Sender(InMemoryOutbox(), settings, dice=lambda: 1.0) as sender:
-            attempt = await sender._attempt(delivery("x", "http://h"))
+        async with Connections(HASTY) as connections:
+            attempt = await attempted(delivery("x", "http://h"), connections, {})
 
     assert attempt.status is None
     assert attempt.error == (str(failure) or "no answer in time")
@@ -294,12 +294,12 @@ async def test_retry_after_is_waited_for() -> None:
     """
     async with (
         ScriptedReceiver([status(503, Retry_After="30")]) as receiver,
-        sending(clock=lambda: 100.0) as (outbox, sender),
+        sending(clock=lambda: 100.0) as (store, sender),
     ):
         one = attrs.evolve(delivery("x", receiver.url), created=100.0, expires=1000.0)
-        await outbox.put([one])
+        await owe(store, one)
         assert await sender.drain(5) == 1
-        claims = await outbox.claim(100.0, 1, {}, 60.0)
+        claims = await store.claim(100.0, 1, {}, 60.0)
 
     assert (claims.deliveries, claims.next_due) == ((), 130.0)
 
@@ -308,11 +308,11 @@ async def test_expired_delivery_is_not_sent() -> None:
     """
     What waited longer than its time to live is given up unsent; its leg goes on.
     """
-    async with ScriptedReceiver() as receiver, sending() as (outbox, sender):
+    async with ScriptedReceiver() as receiver, sending() as (store, sender):
         late = delivery("dial", receiver.url, lifetime=0.0)
-        await outbox.put([late, delivery("hangup", receiver.url)])
+        await owe(store, late, delivery("hangup", receiver.url))
         assert await sender.drain(5) == 0
 
     assert paths(receiver) == ["hangup"]
-    (given_up,) = outbox.given_up
-    assert (given_up.reason, given_up.attempt) == ("its time to live ran out", None)
+    (given_up,) = store.abandoned
+    assert (given_up.reason, given_up.attempts) == ("its time to live ran out", ())

@@ -12,12 +12,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-from ami_bridge.adapters.outbox import InMemoryOutbox
 from ami_bridge.adapters.sender import Sender
+from ami_bridge.adapters.sqlite_store import SqliteStore
+from ami_bridge.core.breaker import BreakerTerms
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method
 from tests.integration.receivers import ScriptedReceiver, after, ok, status, until
-from tests.integration.sending import HASTY, delivery, paths, sending
+from tests.integration.sending import HASTY, delivery, owe, paths, sending
 
 
 async def test_drain_does_not_wait_for_later_retries() -> None:
@@ -28,11 +29,11 @@ async def test_drain_does_not_wait_for_later_retries() -> None:
     async with (
         ScriptedReceiver(always=status(500)) as receiver,
         sending(settings) as (
-            outbox,
+            store,
             sender,
         ),
     ):
-        await outbox.put([delivery("x", receiver.url, lifetime=10_000)])
+        await owe(store, delivery("x", receiver.url, lifetime=10_000))
         began = time.monotonic()
 
         assert await sender.drain(30) == 1
@@ -43,8 +44,8 @@ async def test_drain_ends_in_time() -> None:
     """
     A receiver that hangs does not hold up a drain beyond its time.
     """
-    async with ScriptedReceiver(always=after(60)) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url), delivery("y", receiver.url)])
+    async with ScriptedReceiver(always=after(60)) as receiver, sending() as (store, sender):
+        await owe(store, delivery("x", receiver.url), delivery("y", receiver.url))
 
         assert await sender.drain(0.2) == 2
 
@@ -61,26 +62,28 @@ async def test_cut_off_delivery_stays() -> None:
     """
     When the sender is cancelled in an attempt, the delivery is still owed.
     """
-    outbox = InMemoryOutbox()
-    async with ScriptedReceiver(always=after(60)) as receiver, sending(outbox=outbox):
-        await outbox.put([delivery("x", receiver.url)])
+    async with ScriptedReceiver(always=after(60)) as receiver, sending() as (store, _):
+        await owe(store, delivery("x", receiver.url))
         await until(lambda: bool(receiver.heard))
 
-    assert list((await outbox.waiting()).values()) == [1]
+    assert store.left == 1
 
 
-async def test_a_broken_outbox_stops_the_sender() -> None:
+async def test_a_broken_store_stops_the_sender() -> None:
     """
     A store that cannot settle ends `run` with its error: the house comes down loudly.
     """
 
-    class Broken(InMemoryOutbox):
+    class Broken(SqliteStore):
         async def settle(self, *_: object) -> None:
             raise OSError(28, "No space left on device")
 
-    outbox = Broken()
-    async with ScriptedReceiver() as receiver, Sender(outbox, HASTY) as sender:
-        await outbox.put([delivery("x", receiver.url)])
+    async with (
+        ScriptedReceiver() as receiver,
+        Broken() as store,
+        Sender(store, HASTY) as sender,
+    ):
+        await owe(store, delivery("x", receiver.url))
         with pytest.raises(ExceptionGroup) as failure:
             async with asyncio.timeout(5):
                 await sender.run()
@@ -93,8 +96,8 @@ async def test_settings_can_change() -> None:
     Other settings hold from the next attempt on, for what waits already too.
     """
     blocked = attrs.evolve(HASTY, concurrency=1)
-    async with ScriptedReceiver([after(60)]) as receiver, sending(blocked) as (outbox, sender):
-        await outbox.put([delivery(str(n), receiver.url, leg=str(n)) for n in range(3)])
+    async with ScriptedReceiver([after(60)]) as receiver, sending(blocked) as (store, sender):
+        await owe(store, *[delivery(str(n), receiver.url, leg=str(n)) for n in range(3)])
         await until(lambda: bool(receiver.heard))
         sender.apply(attrs.evolve(HASTY, concurrency=2))
         await until(lambda: len(receiver.heard) == 3)
@@ -113,14 +116,14 @@ async def test_one_line_for_each_delivery(caplog: pytest.LogCaptureFixture) -> N
     async with (
         ScriptedReceiver([status(500), ok, status(404)]) as receiver,
         sending() as (
-            outbox,
+            store,
             sender,
         ),
     ):
         private = Request(Method.GET, f"{receiver.url}/?CallerIDNum=15551234567")
-        await outbox.put([attrs.evolve(delivery("x", receiver.url), request=private)])
+        await owe(store, attrs.evolve(delivery("x", receiver.url), request=private))
         assert await sender.drain(5) == 0
-        await outbox.put([attrs.evolve(delivery("y", receiver.url), request=private)])
+        await owe(store, attrs.evolve(delivery("y", receiver.url), request=private))
         assert await sender.drain(5) == 0
 
     lines = [record for record in caplog.records if record.message.startswith("delivery")]
@@ -140,8 +143,12 @@ async def test_failing_destination_is_told_once(caplog: pytest.LogCaptureFixture
     A destination that keeps failing is told when it begins, and when it is over.
     """
     caplog.set_level(logging.INFO, "ami_bridge")
-    async with ScriptedReceiver([status(500)] * 6) as receiver, sending() as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url)])
+    settings = attrs.evolve(HASTY, breaker_terms=BreakerTerms(failures=3, waits=(0.01,)))
+    async with (
+        ScriptedReceiver([status(500)] * 6) as receiver,
+        sending(settings) as (store, sender),
+    ):
+        await owe(store, delivery("x", receiver.url))
         assert await sender.drain(5) == 0
 
     told = [record.message for record in caplog.records if "destination" in record.message]
@@ -175,9 +182,9 @@ async def test_certificates(certificate: tuple[Path, Path], trusted: bool) -> No
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(cert, key)
     settings = attrs.evolve(HASTY, ca_file=cert if trusted else None)
-    async with ScriptedReceiver(tls=tls) as receiver, sending(settings) as (outbox, sender):
-        await outbox.put([delivery("x", receiver.url, lifetime=0.5)])
+    async with ScriptedReceiver(tls=tls) as receiver, sending(settings) as (store, sender):
+        await owe(store, delivery("x", receiver.url, lifetime=0.5))
         assert await sender.drain(5) == 0
 
     assert paths(receiver) == (["x"] if trusted else [])
-    assert bool(outbox.given_up) is not trusted
+    assert bool(store.abandoned) is not trusted

@@ -3,6 +3,7 @@ A stage on which tests play calls in AMI events, for stories that no recording t
 """
 
 from ami_bridge.core.ami_events import (
+    AmiEvent,
     ChannelSnapshot,
     ChannelState,
     DialBegin,
@@ -16,7 +17,10 @@ from ami_bridge.core.ami_events import (
     QueueCallerJoin,
 )
 from ami_bridge.core.call_events import CallEvent
+from ami_bridge.core.channel_list import ListedChannels
 from ami_bridge.core.correlator import Anomaly, Correlator, CorrelatorSettings
+from ami_bridge.core.resync import resynchronise
+from tests.pbx_model import PbxModel
 
 
 class Stage:
@@ -34,6 +38,10 @@ class Stage:
         self.events: list[CallEvent] = []
         self.anomalies: list[str] = []
         self._channels: dict[str, ChannelSnapshot] = {}
+        self._pbx = PbxModel()
+        self._away = False
+        #: What happened while the bridge was logged in and had no list yet; None at other times.
+        self._held: list[AmiEvent] | None = None
 
     @property
     def heard(self) -> list[str]:
@@ -42,12 +50,62 @@ class Stage:
         """
         return [f"{event.type} {event.extension}" for event in self.events]
 
-    def play(self, event: object) -> None:
+    def play(self, event: AmiEvent) -> None:
         """
-        Let one AMI event happen.
+        Let one AMI event happen, whether the bridge hears it or not.
         """
-        for said in self.correlator.feed(event, self.now):  # type: ignore[arg-type]
+        self._pbx.take(event)
+        if self._held is not None:
+            self._held.append(event)
+        elif not self._away:
+            for said in self.correlator.feed(event, self.now):
+                self.note(said)
+
+    def goes_away(self) -> None:
+        """
+        Let the bridge lose its connection: it hears nothing from now on.
+        """
+        self._away = True
+
+    def logs_in(self) -> None:
+        """
+        Let the bridge hear again, and keep what it hears for later.
+        """
+        self._held = []
+
+    def lists(self, *, announce: bool = True) -> list[AmiEvent]:
+        """
+        Let Asterisk list its channels and the bridge compare them, then apply what it kept.
+        """
+        rows, known = tuple(self._pbx.rows()), self.correlator.channels
+        held, self._held, self._away = self._held or [], None, False
+        listed = ListedChannels(rows, known, tuple(held))
+        found = resynchronise(self.correlator, listed, self.now, announce=announce)
+        for said in found.said:
             self.note(said)
+        for event in held:
+            for said in self.correlator.feed(event, self.now):
+                self.note(said)
+        return found.records
+
+    def comes_back(self, *, announce: bool = True) -> list[AmiEvent]:
+        """
+        Let the bridge log in again, and compare; give the records that it was told.
+        """
+        self.logs_in()
+        return self.lists(announce=announce)
+
+    def restarts(self) -> None:
+        """
+        Let Asterisk end and begin anew, with no word of it.
+        """
+        self._pbx = PbxModel()
+
+    def talk(self, *names: str) -> None:
+        """
+        Connect channels with each other.
+        """
+        self._pbx.talk(f"bridge of {names[0]}", *(self[name].uniqueid for name in names))
 
     def note(self, said: CallEvent | Anomaly) -> None:
         """
@@ -140,6 +198,5 @@ class Stage:
         return self._channels[name]
 
     def _with(self, name: str, **changes: object) -> ChannelSnapshot:
-
         self._channels[name] = self[name]._replace(**changes)  # type: ignore[arg-type]
         return self._channels[name]

@@ -22,7 +22,7 @@ from ami_bridge.core.ami_events import (
     QueueCallerJoin,
     Rename,
     read_ami_event,
-    read_channel_row,
+    read_channel,
 )
 from ami_bridge.core.ami_fast_lane import read_message
 from ami_bridge.core.ami_stream import AmiStream
@@ -339,30 +339,11 @@ def test_unknown_states(value: str) -> None:
     assert event.channel.state is None
 
 
-def test_rows_of_the_channel_list() -> None:
+def test_a_channel_by_itself() -> None:
     """
-    A row of CoreShowChannels gives a snapshot, in the old spelling too.
+    The facts of a channel are read from any headers that name it.
     """
-    old = {
-        "Channel": "SIP/101-00000000",
-        "UniqueID": "1795413241.0",
-        "Context": "internal",
-        "Extension": "102",
-        "ChannelState": "6",
-        "CallerIDnum": "101",
-        "CallerIDname": "<unknown>",
-        "BridgedUniqueID": "1795413241.1",
-    }
-
-    assert read_channel_row({"Event": "CoreShowChannel", **ALICE}) == ALICE_SNAPSHOT
-    assert read_channel_row(old) == ChannelSnapshot(
-        "SIP/101-00000000",
-        "1795413241.0",
-        state=ChannelState.UP,
-        exten="102",
-        context="internal",
-        caller_id_num="101",
-    )
+    assert read_channel(ALICE) == ALICE_SNAPSHOT
 
 
 @pytest.mark.parametrize("lost", ["Channel", "Uniqueid"])
@@ -373,4 +354,4 @@ def test_row_without_its_channel(lost: str) -> None:
     row = {name: value for name, value in ALICE.items() if name != lost}
 
     with pytest.raises(ValueError, match=f"^channel row without a header {lost}$"):
-        read_channel_row(row)
+        read_channel(row)

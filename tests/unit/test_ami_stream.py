@@ -258,18 +258,6 @@ def test_finish(tail: bytes, last: list[bytes]) -> None:
     assert names(stream.finish()) == last
 
 
-def test_line_feeds() -> None:
-    """
-    A log with LF alone is read with that separator.
-    """
-    stream = AmiStream(separator=b"\n")
-
-    messages = stream.feed(STREAM.replace(b"\r\n", b"\n"))
-
-    assert [message.headers for message in messages] == read(STREAM)
-    assert stream.version == "11.0.0"
-
-
 @pytest.mark.parametrize(
     ("line", "timestamp"),
     [

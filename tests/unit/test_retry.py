@@ -53,12 +53,19 @@ def test_redirects(status: int) -> None:
     assert verdict(status) == Abandoned(f"answer {status}: redirects are not followed")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422, 499])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 422, 499])
 def test_final_failures(status: int) -> None:
     """
     An answer that says that the request is wrong is final.
     """
     assert verdict(status) == Abandoned(f"answer {status}")
+
+
+def test_gone() -> None:
+    """
+    A receiver that wants nothing any more is final, and pauses the rule.
+    """
+    assert verdict(410) == Abandoned("answer 410", pauses_rule=True)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])

@@ -1,0 +1,351 @@
+"""
+Deliveries in SQLite: what is done to them inside a transaction.
+
+A delivery is *waiting* until it is *delivered* or *given up*; one of a paused rule is
+*paused*. Of the waiting ones of a lane (leg and destination) only the oldest has a time when
+it is due. Who attempts what is not written down: the file belongs to one process, and after
+its end all that it attempted may be attempted again.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ami_bridge.core.deliveries import Delivery
+from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict
+
+from .sqlite_rows import COLUMNS, attempt_values, read_attempts, read_delivery, values_of
+from .store import GivenUp
+
+#: No wait is longer, in seconds: what is due later was dated by a clock that has been set back
+#: since, and is due now.
+LONGEST_WAIT = 90_000.0
+
+_PUT = f"""
+INSERT INTO deliveries ({COLUMNS}, state, due)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+  CASE WHEN ?15 = 'paused' OR EXISTS (
+    SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = ?7 AND leg = ?6
+  ) THEN NULL ELSE ?12 END)
+ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - our own names
+#: Lets the oldest that is owed of a lane be claimed.
+_ADVANCE = """
+UPDATE deliveries SET due = created
+WHERE due IS NULL AND seq = (
+  SELECT min(seq) FROM deliveries WHERE state = 'waiting' AND destination = ? AND leg = ?
+)
+"""
+_ADVANCE_ALL = """
+UPDATE deliveries SET due = created
+WHERE due IS NULL AND state = 'waiting' AND seq IN (
+  SELECT min(seq) FROM deliveries WHERE state = 'waiting' GROUP BY destination, leg
+)
+"""
+_WAITING = (
+    "SELECT destination, count(*) FROM deliveries WHERE state = 'waiting' GROUP BY destination",
+    "SELECT destination, count(*) FROM deliveries WHERE state = 'paused' GROUP BY destination",
+)
+_LATEST = """
+SELECT max(
+  coalesce((SELECT created FROM deliveries ORDER BY seq DESC LIMIT 1), 0),
+  coalesce((SELECT max(settled) FROM deliveries WHERE state = 'delivered' AND settled > 0), 0),
+  coalesce((SELECT max(settled) FROM deliveries WHERE state = 'given up' AND settled > 0), 0)
+)
+"""
+#: One look at the index for each destination, however many rows it has.
+_DESTINATIONS = """
+WITH RECURSIVE found (name) AS (
+  SELECT min(destination) FROM deliveries WHERE due IS NOT NULL
+  UNION ALL
+  SELECT (SELECT min(destination) FROM deliveries WHERE due IS NOT NULL AND destination > name)
+  FROM found WHERE name IS NOT NULL
+)
+SELECT name FROM found WHERE name IS NOT NULL
+"""
+#: The index has it all, so that passing over what is claimed costs little.
+_DUE = """
+SELECT seq FROM deliveries
+WHERE due IS NOT NULL AND destination = ? AND due <= ?
+ORDER BY due, seq LIMIT ?
+"""
+_TOO_FAR = """
+SELECT seq FROM deliveries
+WHERE due IS NOT NULL AND destination = ? AND due > ?
+ORDER BY due, seq LIMIT ?
+"""
+_ROW = f"SELECT {COLUMNS} FROM deliveries WHERE seq = ?"  # noqa: S608 - our own names
+_NEXT_DUE = """
+SELECT min(due) FROM deliveries WHERE due IS NOT NULL AND destination = ? AND due > ?
+"""
+_DELIVERED = """
+UPDATE deliveries
+SET state = 'delivered', due = NULL, attempts = ?, settled = ?, status = ?, seconds = ?
+WHERE seq = ? AND settled IS NULL
+"""
+_GIVE_UP = """
+UPDATE deliveries SET state = 'given up', due = NULL, attempts = ?, settled = ?, reason = ?
+WHERE seq = ? AND settled IS NULL
+"""
+_RETRY = "UPDATE deliveries SET due = ?, attempts = ? WHERE seq = ? AND settled IS NULL"
+_KEEP_BACK = """
+UPDATE deliveries SET state = 'paused', due = NULL, attempts = ?
+WHERE seq = ? AND settled IS NULL
+"""
+#: After a pause somebody older may have come back into the lane.
+_YIELD = """
+UPDATE deliveries SET due = NULL
+WHERE seq = ?1 AND EXISTS (
+  SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = ?2 AND leg = ?3 AND seq < ?1
+)
+"""
+_ATTEMPT = """
+INSERT INTO attempts (delivery, number, began, seconds, status, error, retry_after, excerpt)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+class Due(NamedTuple):
+    """
+    A delivery that can be attempted now, and the key of its row.
+    """
+
+    seq: int
+    delivery: Delivery
+
+
+def put(
+    connection: sqlite3.Connection, deliveries: Iterable[Delivery], paused: Collection[str]
+) -> None:
+    """
+    Owe *deliveries*; those whose ids are known are left as they are.
+    """
+    connection.executemany(_PUT, [values_of(delivery, paused) for delivery in deliveries])
+
+
+def find_due(
+    connection: sqlite3.Connection,
+    now: float,
+    free: Mapping[str, int],
+    most: int,
+    claimed: Collection[int],
+) -> tuple[list[list[Due]], float | None]:
+    """
+    Find what is due at *now* and not *claimed*, for each destination; and the next time.
+
+    *free* holds how many of a destination are wanted, *most* how many of all others.
+    """
+    lanes: list[list[Due]] = []
+    soonest: list[float] = []
+    for (destination,) in connection.execute(_DESTINATIONS).fetchall():
+        wanted = free.get(destination, most)
+        if wanted <= 0:
+            continue
+        limit = wanted + len(claimed)
+        found = connection.execute(_DUE, (destination, now, limit)).fetchall()
+        if len(found) < limit:
+            found += connection.execute(_TOO_FAR, (destination, now + LONGEST_WAIT, limit))
+        keys = [seq for (seq,) in found if seq not in claimed][:wanted]
+        lane = [
+            Due(seq, read_delivery(connection.execute(_ROW, (seq,)).fetchone())) for seq in keys
+        ]
+        lanes.append(lane)
+        if len(lane) < wanted:
+            (due,) = connection.execute(_NEXT_DUE, (destination, now)).fetchone()
+            if due is not None:
+                soonest.append(due)
+    return lanes, min(soonest, default=None)
+
+
+def settle(
+    connection: sqlite3.Connection,
+    due: Due,
+    attempt: Attempt | None,
+    verdict: Verdict,
+    paused: Collection[str],
+) -> None:
+    """
+    Write down what came of an attempt; *due* holds the number of the attempt.
+    """
+    seq, delivery = due
+    lane = delivery.destination, delivery.leg
+    match verdict:
+        case RetryAt(when, _) if delivery.rule_id not in paused:
+            done = connection.execute(_RETRY, (when, delivery.attempts, seq))
+            moves_on = connection.execute(_YIELD, (seq, *lane)).rowcount > 0
+        case RetryAt():
+            done = connection.execute(_KEEP_BACK, (delivery.attempts, seq))
+            moves_on = True
+        case Abandoned(reason):
+            ended = delivery.expires if attempt is None else attempt.began + attempt.seconds
+            done = connection.execute(_GIVE_UP, (delivery.attempts, ended, reason, seq))
+            moves_on = True
+        case Delivered():
+            status = None if attempt is None else attempt.status
+            seconds = 0.0 if attempt is None else attempt.seconds
+            began = delivery.created if attempt is None else attempt.began
+            values = (delivery.attempts, began + seconds, status, seconds, seq)
+            done = connection.execute(_DELIVERED, values)
+            moves_on = True
+    if not done.rowcount:
+        return  # it was given up meanwhile
+    if attempt is not None and not isinstance(verdict, Delivered):
+        connection.execute(_ATTEMPT, (seq, *attempt_values(attempt)))
+    if moves_on:
+        connection.execute(_ADVANCE, lane)
+
+
+def give_up_expired(
+    connection: sqlite3.Connection, now: float, limit: int, claimed: Collection[int]
+) -> int:
+    """
+    Give up what is out of time; whatever stands behind it can be claimed then.
+    """
+    rows = connection.execute(
+        "SELECT seq, destination, leg, attempts FROM deliveries "
+        "WHERE settled IS NULL AND expires <= ? LIMIT ?",
+        (now, limit + len(claimed)),
+    ).fetchall()
+    rows = [row for row in rows if row[0] not in claimed][:limit]
+    reason = "its time to live ran out"
+    connection.executemany(_GIVE_UP, [(number, now, reason, seq) for seq, _, _, number in rows])
+    connection.executemany(_ADVANCE, {(destination, leg) for _, destination, leg, _ in rows})
+    return len(rows)
+
+
+def waiting(connection: sqlite3.Connection) -> dict[str, int]:
+    """
+    Count what is owed by destination, from the indices alone.
+    """
+    counts: dict[str, int] = {}
+    for select in _WAITING:
+        for destination, count in connection.execute(select):
+            counts[destination] = counts.get(destination, 0) + count
+    return counts
+
+
+def latest(connection: sqlite3.Connection) -> float:
+    """
+    Give the latest time at which something was put or settled; 0 if nothing was.
+    """
+    return float(connection.execute(_LATEST).fetchone()[0])
+
+
+def hasten(connection: sqlite3.Connection, now: float) -> int:
+    """
+    Let what is due later than *now* be due now: the clock that said when was wrong.
+    """
+    return connection.execute("UPDATE deliveries SET due = ?1 WHERE due > ?1", (now,)).rowcount
+
+
+def advance_all(connection: sqlite3.Connection) -> None:
+    """
+    Let the oldest of every lane be claimed, in a file where some were lost.
+    """
+    connection.execute(_ADVANCE_ALL)
+
+
+def given_up(connection: sqlite3.Connection, limit: int) -> list[GivenUp]:
+    """
+    Read what was given up, the latest first.
+    """
+    rows = connection.execute(
+        f"SELECT seq, reason, settled, {COLUMNS} FROM deliveries "  # noqa: S608 - our own names
+        "WHERE state = 'given up' AND settled IS NOT NULL ORDER BY settled DESC, seq DESC LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return [
+        GivenUp(read_delivery(row), reason, settled, read_attempts(connection, seq))
+        for seq, reason, settled, *row in rows
+    ]
+
+
+def send_again(
+    connection: sqlite3.Connection,
+    ids: Sequence[str],
+    now: float,
+    expires: float,
+    paused: Collection[str],
+) -> int:
+    """
+    Owe given-up deliveries once more, as the youngest of their lanes.
+    """
+    count = 0
+    for one in ids:
+        found = connection.execute(
+            "SELECT seq, rule_id, destination, leg FROM deliveries "
+            "WHERE id = ? AND state = 'given up'",
+            (one,),
+        ).fetchone()
+        if found is None:
+            continue
+        seq, rule_id, destination, leg = found
+        state = "paused" if rule_id in paused else "waiting"
+        (last,) = connection.execute("SELECT max(seq) FROM deliveries").fetchone()
+        connection.execute(
+            "UPDATE deliveries SET seq = ?, state = ?, created = ?, expires = ?, "
+            "settled = NULL, reason = NULL WHERE seq = ?",
+            (last + 1, state, now, expires, seq),
+        )
+        connection.execute("UPDATE attempts SET delivery = ? WHERE delivery = ?", (last + 1, seq))
+        connection.execute(_ADVANCE, (destination, leg))
+        count += 1
+    return count
+
+
+def prune(
+    connection: sqlite3.Connection, delivered_before: float, given_up_before: float, limit: int
+) -> int:
+    """
+    Delete at most *limit* deliveries that were settled so long ago; say how many.
+    """
+    old = connection.execute(
+        "SELECT seq FROM deliveries WHERE state = 'delivered' AND settled < ? "
+        "UNION ALL SELECT seq FROM deliveries WHERE state = 'given up' AND settled < ? LIMIT ?",
+        (delivered_before, given_up_before, limit),
+    ).fetchall()
+    connection.executemany("DELETE FROM attempts WHERE delivery = ?", old)
+    connection.executemany("DELETE FROM deliveries WHERE seq = ?", old)
+    return len(old)
+
+
+def pause(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]) -> None:
+    """
+    Take a rule's deliveries out of their lanes; what is *claimed* goes when it is settled.
+    """
+    rows = connection.execute(
+        "SELECT seq, destination, leg FROM deliveries "
+        "WHERE settled IS NULL AND state = 'waiting' AND rule_id = ?",
+        (rule_id,),
+    ).fetchall()
+    free = [row for row in rows if row[0] not in claimed]
+    connection.executemany(
+        "UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ?",
+        [(seq,) for seq, _, _ in free],
+    )
+    connection.executemany(_ADVANCE, {(destination, leg) for _, destination, leg in free})
+
+
+def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]) -> None:
+    """
+    Put a rule's deliveries back into their lanes, at their old places.
+    """
+    lanes = connection.execute(
+        "SELECT DISTINCT destination, leg FROM deliveries WHERE state = 'paused' AND rule_id = ?",
+        (rule_id,),
+    ).fetchall()
+    connection.execute(
+        "UPDATE deliveries SET state = 'waiting' WHERE state = 'paused' AND rule_id = ?",
+        (rule_id,),
+    )
+    for lane in lanes:
+        # What was the oldest until now may be so no more, unless it is being attempted.
+        heads = connection.execute(
+            "SELECT seq FROM deliveries "
+            "WHERE state = 'waiting' AND destination = ? AND leg = ? AND due IS NOT NULL",
+            lane,
+        ).fetchall()
+        if any(seq in claimed for (seq,) in heads):
+            continue
+        connection.executemany("UPDATE deliveries SET due = NULL WHERE seq = ?", heads)
+        connection.execute(_ADVANCE, lane)

@@ -1,0 +1,330 @@
+"""
+The store in one SQLite file: nothing is lost when the bridge or its machine dies.
+
+The file is written ahead (WAL), and every commit waits for the disk unless told otherwise.
+All work is done by the one thread of `SqliteWriter`, many operations in a transaction.
+"""
+
+import itertools
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from ami_bridge.core.breaker import WELL, Health
+from ami_bridge.core.deliveries import Delivery
+from ami_bridge.core.retry import Attempt, Verdict
+
+from . import sqlite_deliveries as deliveries
+from .sqlite_claims import ClaimsInMemory
+from .sqlite_file import IN_MEMORY, open_file, take_possession
+from .sqlite_writer import SqliteWriter
+from .store import Changes, Claims, GivenUp, Pause, StoryEntry
+
+log = logging.getLogger(__name__)
+
+#: A clock is said to be set back when it shows so much less than before, in seconds.
+_SET_BACK = 60.0
+
+
+class SqliteStore:
+    """
+    A `Store` in the file *path*, or in memory; use it as a context manager.
+
+    The file belongs to one process, so claims are kept in memory: what a process that died
+    had claimed can be claimed as soon as the file is opened again.
+    """
+
+    def __init__(self, path: Path | None = None, synchronous: str = "full") -> None:
+        self._path = path or IN_MEMORY
+        self._writer = SqliteWriter(partial(open_file, self._path, synchronous), str(self._path))
+        self._lock: IO[bytes] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._claims = ClaimsInMemory()
+        self._paused: frozenset[str] = frozenset()
+        #: The latest moment that the store was told of.
+        self._latest = 0.0
+
+    async def __aenter__(self) -> Self:
+        if self._path != IN_MEMORY:
+            self._lock = take_possession(self._path)
+        try:
+            await self._writer.open()
+        except BaseException:
+            self._leave()
+            raise
+        self._paused = frozenset(pause.rule_id for pause in await self.paused())
+        self._latest = await self._writer.read(deliveries.latest)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if undone := await self._writer.close():
+            fields = {"file": str(self._path), "operations": undone}
+            log.error("the store was closed with something unwritten", extra=fields)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def trouble(self) -> str:
+        """
+        Say why nothing can be kept at the moment; empty while all is well.
+        """
+        return self._writer.trouble
+
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        """
+        Have *wake* called, in the event loop's thread, whenever there is more to claim.
+        """
+        self._listeners.append(wake)
+
+    def _wake(self) -> None:
+        for wake in self._listeners:
+            wake()
+
+    # -- deliveries --------------------------------------------------------------------
+
+    async def keep(self, changes: Changes) -> None:
+        """
+        Keep *changes*, all or none; deliveries whose ids are known already are left as they are.
+        """
+        await self._writer.do(partial(self._keep, changes))
+        if changes.deliveries:
+            self._wake()
+
+    def _keep(self, changes: Changes, connection: sqlite3.Connection) -> None:
+        deliveries.put(connection, changes.deliveries, self._paused)
+        # One that was over goes on, if there is more of it.
+        connection.executemany(
+            "INSERT INTO stories (pbx, name) VALUES (?, ?) "
+            "ON CONFLICT (pbx, name) DO UPDATE SET ended = NULL WHERE ended IS NOT NULL",
+            [(entry.pbx, entry.story) for entry in changes.entries],
+        )
+        connection.executemany(
+            "INSERT INTO entries (story, time, messages) "
+            "VALUES ((SELECT id FROM stories WHERE pbx = ? AND name = ?), ?, ?)",
+            [(entry.pbx, entry.story, entry.time, entry.messages) for entry in changes.entries],
+        )
+        connection.executemany(
+            "UPDATE stories SET ended = ? WHERE pbx = ? AND name = ? AND ended IS NULL",
+            [(changes.time, pbx, name) for pbx, name in changes.ended],
+        )
+
+    async def claim(
+        self, now: float, concurrency: int, taken: Mapping[str, int], lease_seconds: float
+    ) -> Claims:
+        """
+        Claim what is due at *now*, the longest due first, for *lease_seconds*.
+        """
+        if now < self._latest - _SET_BACK:
+            await self._hasten(now)
+        self._latest = now
+        held = self._claims.held(now)
+        free = {destination: concurrency - count for destination, count in taken.items()}
+        lanes, next_due = await self._writer.read(
+            lambda connection: deliveries.find_due(connection, now, free, concurrency, held)
+        )
+        until = now + lease_seconds
+        found = (self._claims.add(due, now, until) for due in _in_turn(lanes))
+        return Claims(tuple(delivery for delivery in found if delivery is not None), next_due)
+
+    async def _hasten(self, now: float) -> None:
+        """
+        Let all that waits be due: by the clock that was set back, it would not be for long.
+        """
+        count = await self._writer.do(partial(_hasten, now))
+        fields = {"seconds": round(self._latest - now), "deliveries": count}
+        log.warning("the clock was set back; what waits to be tried again is due now", extra=fields)
+
+    async def settle(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
+        """
+        Write down what came of a claimed *delivery*; *attempt* is None if there was none.
+        """
+        claim = self._claims.find(delivery)
+        if claim is None:
+            return
+        due = claim.due
+        await self._writer.do(
+            lambda connection: deliveries.settle(connection, due, attempt, verdict, self._paused)
+        )
+        self._claims.end(claim)
+        self._wake()
+
+    async def give_up_expired(self, now: float, limit: int) -> int:
+        """
+        Give up at most *limit* deliveries that are out of time and not claimed; say how many.
+        """
+        held = self._claims.held(now)
+        count = await self._writer.do(
+            lambda connection: deliveries.give_up_expired(connection, now, limit, held)
+        )
+        if count:
+            self._wake()
+        return count
+
+    async def waiting(self) -> dict[str, int]:
+        """
+        Count what is neither delivered nor given up, by destination; paused rules' too.
+        """
+        return await self._writer.read(deliveries.waiting)
+
+    async def given_up(self, limit: int) -> list[GivenUp]:
+        """
+        Give the deliveries that were given up, the latest first.
+        """
+        return await self._writer.read(lambda connection: deliveries.given_up(connection, limit))
+
+    async def send_again(self, ids: Sequence[str], now: float, expires: float) -> int:
+        """
+        Owe given-up deliveries once more, with a new time to live; say how many there were.
+        """
+        count = await self._writer.do(
+            lambda connection: deliveries.send_again(connection, ids, now, expires, self._paused)
+        )
+        self._wake()
+        return count
+
+    # -- rules and destinations ---------------------------------------------------------
+
+    async def pause(self, rule_id: str, reason: str, now: float) -> None:
+        """
+        Keep back the deliveries of a rule, present and future, until `resume`.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO pauses (rule_id, since, reason) VALUES (?, ?, ?) "
+                "ON CONFLICT (rule_id) DO NOTHING",
+                (rule_id, now, reason),
+            )
+            deliveries.pause(connection, rule_id, held)
+
+        held = self._claims.held(now)
+        self._paused |= {rule_id}
+        await self._writer.do(work)
+        self._wake()
+
+    async def resume(self, rule_ids: Sequence[str]) -> None:
+        """
+        End the pauses of *rule_ids*: their deliveries can be claimed again.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            for rule_id in rule_ids:
+                connection.execute("DELETE FROM pauses WHERE rule_id = ?", (rule_id,))
+                deliveries.resume(connection, rule_id, claimed)
+
+        claimed = self._claims.all()
+        self._paused -= frozenset(rule_ids)
+        await self._writer.do(work)
+        self._wake()
+
+    async def paused(self) -> list[Pause]:
+        """
+        Give the rules that are paused.
+        """
+        rows = await self._read("SELECT rule_id, since, reason FROM pauses ORDER BY since")
+        return [Pause(*row) for row in rows]
+
+    async def health(self) -> dict[str, Health]:
+        """
+        Give what is remembered of destinations; those that are well may be missing.
+        """
+        rows = await self._read("SELECT name, failures, open_until, error FROM destinations")
+        return {name: Health(*facts) for name, *facts in rows}
+
+    async def remember_health(self, destination: str, health: Health) -> None:
+        """
+        Remember how a destination is.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM destinations WHERE name = ?", (destination,))
+            if health != WELL:
+                connection.execute(
+                    "INSERT INTO destinations (name, failures, open_until, error) "
+                    "VALUES (?, ?, ?, ?)",
+                    (destination, health.failures, health.open_until, health.error),
+                )
+
+        await self._writer.do(work)
+
+    # -- stories -------------------------------------------------------------------------
+
+    async def attach(self, pbx: str, now: float) -> bool:
+        """
+        Note that *pbx* has been listened to since *now*; tell whether it was at any time before.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            done = connection.execute(
+                "INSERT INTO attachments (pbx, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (pbx, now),
+            )
+            return done.rowcount == 0
+
+        return await self._writer.do(work)
+
+    async def stories(self, pbx: str) -> list[StoryEntry]:
+        """
+        Give the entries of all stories of *pbx* that are not over, in the order they were kept.
+        """
+        rows = await self._read(
+            "SELECT stories.name, entries.time, entries.messages FROM stories "
+            "JOIN entries ON entries.story = stories.id "
+            "WHERE stories.pbx = ? AND stories.ended IS NULL ORDER BY entries.seq",
+            pbx,
+        )
+        return [StoryEntry(pbx, *row) for row in rows]
+
+    async def prune(self, delivered_before: float, given_up_before: float, limit: int) -> int:
+        """
+        Delete at most *limit* rows that are older than wanted; say how many.
+        """
+        return await self._writer.do(partial(_prune, delivered_before, given_up_before, limit))
+
+    async def _read(self, select: str, *values: object) -> list[tuple[Any, ...]]:
+        return await self._writer.read(
+            lambda connection: connection.execute(select, values).fetchall()
+        )
+
+
+def _in_turn(lanes: list[list[deliveries.Due]]) -> Iterator[deliveries.Due]:
+    """
+    Let destinations take turns: the first of each, then the second of each, and so on.
+    """
+    for turn in itertools.zip_longest(*lanes):
+        yield from (due for due in turn if due is not None)
+
+
+def _hasten(now: float, connection: sqlite3.Connection) -> int:
+    return deliveries.hasten(connection, now)
+
+
+def _prune(
+    delivered_before: float, given_up_before: float, limit: int, connection: sqlite3.Connection
+) -> int:
+    count = deliveries.prune(connection, delivered_before, given_up_before, limit)
+    # Piece by piece: a long story must not delay what waits behind this.
+    old = connection.execute(
+        "SELECT seq, story FROM entries "
+        "WHERE story IN (SELECT id FROM stories WHERE ended < ?) LIMIT ?",
+        (delivered_before, limit - count),
+    ).fetchall()
+    connection.executemany("DELETE FROM entries WHERE seq = ?", [(seq,) for seq, _ in old])
+    connection.executemany(
+        "DELETE FROM stories WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM entries WHERE story = ?1)",
+        {(story,) for _, story in old},
+    )
+    return count + len(old)

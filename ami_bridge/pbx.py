@@ -1,0 +1,270 @@
+"""
+One PBX as the bridge sees it: the link to it, its calls, and what follows from them.
+
+What a read of AMI bytes led to goes to the store as one `Changes`: the deliveries that are
+owed, and the messages by which a bridge that starts again knows what this one knows.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from .adapters.ami import AmiLink, LinkStatus
+from .adapters.ami_protocol import Batch, Heard
+from .adapters.store import Changes, Store, StoryEntry
+from .core.ami_events import NAMES_THAT_MATTER, AmiEvent
+from .core.ami_fast_lane import read_message
+from .core.ami_stream import AmiStream
+from .core.ami_writing import as_message
+from .core.call_events import CallEvent
+from .core.channel_list import ListedChannels, join
+from .core.correlator import Anomaly
+from .core.resync import resynchronise
+from .core.stories import Stories
+from .errors import AmiActionRefused, AmiError
+from .pipeline import Pipeline
+from .settings import Config
+
+log = logging.getLogger(__name__)
+
+
+class Pbx:
+    """
+    The PBX that *config* has alone.
+
+    *keep* takes what has to be kept, in order, and does not wait; *tell* hears every call
+    event as it is said; *on_status* hears in words how the link is.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        keep: Callable[[Changes], None],
+        tell: Callable[[CallEvent], None] | None = None,
+        on_status: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.pipeline = Pipeline(config)
+        self.pipeline.on_anomaly = self._wonder
+        self._stories = Stories(self.pipeline.correlator.follows)
+        self._keep = keep
+        self._tell = tell
+        self._on_status = on_status
+        self._clock = clock
+        #: It was listened to before: a call that is not known began while nobody listened.
+        self._attached_before = False
+        #: What comes between a login and the list of channels waits for the list.
+        self._held: Batch | None = []
+        #: The list of channels has been compared since the last login.
+        self._listed = False
+        self._compare_now = asyncio.Event()
+        self._link: AmiLink | None = None
+        self._tick: asyncio.TimerHandle | None = None
+
+    @property
+    def name(self) -> str:
+        """
+        Give the name that its calls carry; it may be empty.
+        """
+        return self.pipeline.config.asterisk.name
+
+    @property
+    def link_status(self) -> LinkStatus | None:
+        """
+        Say how the link is; None before it was begun.
+        """
+        return self._link.status if self._link is not None else None
+
+    # -- its life --------------------------------------------------------------------
+
+    async def restore(self, store: Store) -> None:
+        """
+        Read again what Asterisk said of the calls that were up when the last bridge ended.
+        """
+        correlator = self.pipeline.correlator
+        entries = await store.stories(self.name)
+        for entry in entries:
+            for message in AmiStream(NAMES_THAT_MATTER).feed(entry.messages):
+                ami_event = read_message(message)
+                if ami_event is not None:
+                    # What follows from it is in the store already.
+                    correlator.feed(ami_event, message.time_at(entry.time))
+                    self._stories.note(ami_event, entry.story)
+        if entries:
+            fields = {"pbx": self.name, "legs": len(correlator.open_legs)}
+            log.info("calls of before are known again", extra=fields)
+        self._hand_on([], all_shaken=True)
+        self._attached_before = await store.attach(self.name, self._clock())
+
+    async def run(self) -> None:
+        """
+        Listen to the PBX until cancelled.
+        """
+        try:
+            async with asyncio.TaskGroup() as house:
+                house.create_task(self._listen(), name=f"ami link {self.name}")
+                house.create_task(self._compare_channels(), name=f"channel list {self.name}")
+        finally:
+            if self._tick is not None:
+                self._tick.cancel()
+
+    def apply(self, config: Config) -> None:
+        """
+        Use other rules from now on; a link whose settings changed is made anew.
+        """
+        before = self.pipeline.config
+        self.pipeline.apply(config)
+        if config.asterisk != before.asterisk and self._link is not None:
+            # `_listen` makes the next link, with the new settings.
+            asyncio.get_running_loop().create_task(self._link.close(), name="old link")
+
+    def leave(self) -> None:
+        """
+        End all calls: nobody will listen to this PBX any more.
+        """
+        correlator = self.pipeline.correlator
+        gone = correlator.resynchronise((), correlator.channels, self._clock())
+        self._hand_on(self.pipeline.sift(gone), all_shaken=True)
+
+    # -- listening -------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        while True:
+            self._link = AmiLink(
+                self.pipeline.config.asterisk,
+                on_events=self._hear,
+                on_login=self._greet,
+                on_lost=self._miss,
+            )
+            try:
+                await self._link.run()
+            finally:
+                await self._link.close()
+
+    def _hear(self, batch: Batch) -> None:
+        """
+        Correlate what one read brought; only put what follows in line, and never wait.
+        """
+        if self._held is not None:
+            self._held += batch
+            return
+        self._take(batch)
+
+    def _take(self, batch: Iterable[Heard]) -> None:
+        correlator, sift, note = self.pipeline.correlator, self.pipeline.sift, self._stories.note
+        call_events: list[CallEvent] = []
+        noted: list[tuple[str, bytes]] = []
+        for ami_event, moment, message in batch:
+            if said := correlator.feed(ami_event, moment):
+                call_events += sift(said)
+            if (story := note(ami_event)) is not None:
+                noted.append((story, message))
+        self._hand_on(call_events, noted)
+        self._set_tick()
+
+    def _hand_on(
+        self,
+        call_events: list[CallEvent],
+        noted: Iterable[tuple[str, bytes]] = (),
+        *,
+        all_shaken: bool = False,
+    ) -> None:
+        """
+        Tell *call_events*, and have kept what is owed for them and what was *noted*.
+        """
+        if self._tell is not None:
+            for call_event in call_events:
+                self._tell(call_event)
+        now, pbx = self._clock(), self.name
+        by_story: dict[str, list[bytes]] = {}
+        for story, message in noted:
+            by_story.setdefault(story, []).append(message)
+        changes = Changes(
+            now,
+            self.pipeline.owe(call_events, now),
+            [StoryEntry(pbx, story, now, b"".join(told)) for story, told in by_story.items()],
+            [(pbx, story) for story in self._stories.take_ended(all_shaken=all_shaken)],
+        )
+        if changes.deliveries or changes.entries or changes.ended:
+            self._keep(changes)
+
+    def _set_tick(self) -> None:
+        due = self.pipeline.correlator.next_deadline()
+        if due is not None and self._tick is None:
+            loop = asyncio.get_running_loop()
+            self._tick = loop.call_later(max(0.0, due - self._clock()), self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        said = self.pipeline.correlator.tick(self._clock())
+        self._hand_on(self.pipeline.sift(said))
+        self._set_tick()
+
+    def _wonder(self, anomaly: Anomaly) -> None:
+        fields = {"pbx": self.name, "kind": anomaly.kind, "uniqueid": anomaly.uniqueid}
+        log.debug("anomaly", extra=fields)
+
+    # -- losing and finding it ---------------------------------------------------------
+
+    def _greet(self, status: LinkStatus) -> None:
+        self._compare_now.set()
+        if self._on_status is not None:
+            self._on_status(f"logged in to {status.address}")
+
+    def _miss(self, error: AmiError) -> None:
+        if self._listed:
+            self._release()
+        # Else the next list shows what came of it, and which calls are new, which would not be
+        # seen if some of what was said of them had been taken.
+        self._held, self._listed = [], False
+        if self._on_status is not None:
+            self._on_status(str(error))
+
+    def _release(self) -> None:
+        held, self._held, self._listed = self._held, None, True
+        if held:
+            self._take(held)
+
+    async def _compare_channels(self) -> None:
+        """
+        After every login, and now and then, learn from Asterisk's list what was missed.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.pipeline.config.asterisk.resynchronise_seconds):
+                    await self._compare_now.wait()
+            self._compare_now.clear()
+            link = self._link
+            if link is not None and link.status.connected_since is not None:
+                await self._compare_once(link)
+
+    async def _compare_once(self, link: AmiLink) -> None:
+        correlator = self.pipeline.correlator
+        if self._held is None:
+            self._held = []
+        known = correlator.channels
+        try:
+            rows = await link.list_channels()
+            statuses = await link.list_statuses()
+        except AmiActionRefused as error:
+            log.warning(
+                "channels cannot be compared", extra={"pbx": self.name, "reason": str(error)}
+            )
+            self._release()
+            return
+        except AmiError:
+            return  # the link tells, and after the next login there is another try
+        held = tuple(heard.ami_event for heard in self._held or ())
+        listed = ListedChannels(join(rows, statuses), known, held)
+        found = resynchronise(correlator, listed, self._clock(), announce=self._attached_before)
+        self._attached_before = True
+        noted = self._note_all(found.records)
+        self._hand_on(self.pipeline.sift(found.said), noted, all_shaken=True)
+        self._release()
+
+    def _note_all(self, ami_events: Iterable[AmiEvent]) -> list[tuple[str, bytes]]:
+        named = [(self._stories.note(ami_event), ami_event) for ami_event in ami_events]
+        return [(story, as_message(ami_event)) for story, ami_event in named if story is not None]

@@ -1,0 +1,554 @@
+"""
+What every store promises.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from ami_bridge.adapters.sqlite_store import SqliteStore
+from ami_bridge.adapters.store import Changes, Pause, Store, StoryEntry
+from ami_bridge.core.breaker import WELL, Health
+from ami_bridge.core.call_events import EventType
+from ami_bridge.core.deliveries import Delivery
+from ami_bridge.core.requests import Request
+from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt
+from ami_bridge.core.rules import Method
+
+Result = TypeVar("Result")
+
+ATTEMPT = Attempt(1, 0.0, 0.1, 200)
+
+
+FAILED = Attempt(1, 0.0, 0.1, 500, excerpt="oops")
+
+
+@pytest.fixture(params=["a file", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """
+    Give each implementation in turn, empty.
+    """
+    path = tmp_path / "store.sqlite" if request.param == "a file" else None
+    async with SqliteStore(path) as made:
+        yield made
+
+
+async def put(store: Store, *deliveries: Delivery) -> None:
+    """
+    Have *deliveries* kept.
+    """
+    await store.keep(Changes(0.0, deliveries))
+
+
+def delivery(
+    name: str, leg: str = "leg", host: str = "a", created: float = 0.0, rule_id: str = "rule"
+) -> Delivery:
+    """
+    Make a delivery called *name*.
+    """
+    return Delivery(
+        id=name,
+        rule_id=rule_id,
+        event=EventType.DIAL_IN,
+        extension="0001*201",
+        call_id="1",
+        leg=leg,
+        destination=f"http://{host}:80",
+        request=Request(Method.GET, f"http://{host}/"),
+        created=created,
+        expires=created + 1000,
+    )
+
+
+async def claimed(
+    store: Store, now: float = 0.0, concurrency: int = 100, **busy: int
+) -> list[Delivery]:
+    """
+    Claim what is due; *busy* counts by host.
+    """
+    counts = {f"http://{host}:80": count for host, count in busy.items()}
+    return list((await store.claim(now, concurrency, counts, 60.0)).deliveries)
+
+
+def names(deliveries: Sequence[Delivery]) -> list[str]:
+    """
+    Give the ids of *deliveries*.
+    """
+    return [each.id for each in deliveries]
+
+
+# -- the contract ----------------------------------------------------------------------
+
+
+async def test_what_is_put_can_be_claimed_once(store: Store) -> None:
+    """
+    A delivery is claimed by one claimant, whose attempt it is.
+    """
+    await put(store, delivery("one"))
+
+    first = await claimed(store)
+    again = await claimed(store)
+
+    assert names(first) == ["one"]
+    assert first[0].attempts == 1
+    assert again == []
+
+
+async def test_same_id_is_one_delivery(store: Store) -> None:
+    """
+    The same notification found twice is one: waiting, claimed or delivered long ago.
+    """
+    await put(store, delivery("one"), delivery("one", leg="other"))
+    (one,) = await claimed(store)
+    await put(store, delivery("one"))
+    assert await claimed(store) == []
+
+    await store.settle(one, ATTEMPT, Delivered())
+    await put(store, delivery("one"))
+
+    assert await claimed(store) == []
+    assert await store.waiting() == {}
+
+
+@pytest.mark.parametrize("verdict", [Delivered(), Abandoned("answer 404")])
+async def test_the_next_of_a_leg_waits(store: Store, verdict: Delivered | Abandoned) -> None:
+    """
+    A leg's next delivery can be claimed when the one before was delivered or given up.
+    """
+    await put(store, delivery("dial"), delivery("hangup"))
+
+    (dial,) = await claimed(store)
+    assert names([dial]) == ["dial"]
+    assert await claimed(store) == []
+    await store.settle(dial, ATTEMPT, verdict)
+
+    assert names(await claimed(store)) == ["hangup"]
+
+
+async def test_order_is_by_leg_and_destination(store: Store) -> None:
+    """
+    Neither another leg nor the same leg's other destination waits.
+    """
+    await put(
+        store, delivery("one"), delivery("two"), delivery("b", host="b"), delivery("leg2", leg="2")
+    )
+
+    assert sorted(names(await claimed(store))) == ["b", "leg2", "one"]
+
+
+async def test_retry(store: Store) -> None:
+    """
+    What is to be tried again is claimed at its time, not before, and holds its leg back.
+    """
+    await put(store, delivery("dial"), delivery("hangup"))
+    (dial,) = await claimed(store)
+
+    await store.settle(dial, ATTEMPT, RetryAt(5.0, "answer 500"))
+
+    claims = await store.claim(4.9, 100, {}, 60.0)
+    assert (claims.deliveries, claims.next_due) == ((), 5.0)
+    (again,) = await claimed(store, now=5.0)
+    assert (again.id, again.attempts) == ("dial", 2)
+
+
+async def test_a_claim_settles_once(store: Store) -> None:
+    """
+    An old claim of a delivery that was claimed again since then settles nothing.
+    """
+    await put(store, delivery("one"))
+    (old,) = await claimed(store)
+    await store.settle(old, ATTEMPT, RetryAt(0.0, "answer 500"))
+    await store.settle(old, ATTEMPT, Delivered())
+    assert await store.waiting() == {"http://a:80": 1}
+
+    (current,) = await claimed(store)
+    await store.settle(old, ATTEMPT, Delivered())
+    assert await store.waiting() == {"http://a:80": 1}
+
+    await store.settle(current, ATTEMPT, Delivered())
+    assert await store.waiting() == {}
+
+
+async def test_a_lease_ends(store: Store) -> None:
+    """
+    What a claimant never settled can be claimed again after its lease, and by then only so.
+    """
+    await put(store, delivery("dial"), delivery("hangup"))
+    (lost,) = await claimed(store)
+    assert await claimed(store, now=59.9) == []
+
+    (again,) = await claimed(store, now=60.0)
+    await store.settle(lost, ATTEMPT, Delivered())
+
+    assert (again.id, again.attempts) == ("dial", 2)
+    assert await store.waiting() == {"http://a:80": 2}
+
+
+@pytest.mark.parametrize(
+    ("busy", "expected"),
+    [
+        pytest.param({}, ["a0", "a1", "b0", "b1"], id="all slots free"),
+        pytest.param({"a": 1}, ["a0", "b0", "b1"], id="one slot taken"),
+        pytest.param({"a": 2}, ["b0", "b1"], id="all slots of one taken"),
+        pytest.param({"a": 5, "b": 5}, [], id="more than all taken"),
+    ],
+)
+async def test_slots(store: Store, busy: dict[str, int], expected: list[str]) -> None:
+    """
+    No destination gets more than its free slots, and none takes another's.
+    """
+    await put(
+        store, *[delivery(f"{host}{n}", leg=str(n), host=host) for n in range(5) for host in "ab"]
+    )
+
+    assert sorted(names(await claimed(store, concurrency=2, **busy))) == expected
+
+
+async def test_longest_due_first(store: Store) -> None:
+    """
+    Of one destination, what has been due for longest is claimed first.
+    """
+    await put(store, delivery("young", leg="2", created=2.0), delivery("old", leg="1"))
+
+    assert names(await claimed(store, now=3.0, concurrency=1)) == ["old"]
+    assert names(await claimed(store, now=3.0, concurrency=2, a=1)) == ["young"]
+
+
+async def test_next_due_is_that_of_free_slots(store: Store) -> None:
+    """
+    A destination without a free slot gives no reason to ask again before something changes.
+    """
+    await put(store, delivery("one", leg="1"), delivery("two", leg="2"))
+
+    claims = await store.claim(1.0, 1, {}, 60.0)
+
+    assert len(claims.deliveries) == 1
+    assert claims.next_due is None
+
+
+async def test_subscribers_are_woken(store: Store) -> None:
+    """
+    Whoever subscribed hears of what is put, and of a leg that may go on.
+    """
+    woken: list[str] = []
+    store.subscribe(lambda: woken.append("x"))
+
+    await put(store, delivery("one"), delivery("two"))
+    assert woken
+    woken.clear()
+    (one,) = await claimed(store)
+    await store.settle(one, ATTEMPT, Delivered())
+
+    assert woken
+
+
+async def test_given_up_is_kept(store: Store) -> None:
+    """
+    What was given up can be looked at, with its reason and all that was tried.
+    """
+    await put(store, delivery("one"))
+    for number in (1, 2):
+        (one,) = await claimed(store)
+        failed = attrs.evolve(FAILED, number=number, began=float(number))
+        verdict = RetryAt(0.0, "answer 500") if number == 1 else Abandoned("answer 404")
+        await store.settle(one, failed, verdict)
+
+    (given_up,) = await store.given_up(10)
+    assert (given_up.delivery.id, given_up.reason) == ("one", "answer 404")
+    assert [(attempt.number, attempt.status) for attempt in given_up.attempts] == [
+        (1, 500),
+        (2, 500),
+    ]
+    assert given_up.attempts[0].excerpt == "oops"
+
+
+async def test_given_up_can_be_sent_again(store: Store) -> None:
+    """
+    What is sent again is the youngest of its lane, with a new time to live.
+    """
+    await put(store, delivery("one"), delivery("two"), delivery("three"))
+    (one,) = await claimed(store)
+    await store.settle(one, None, Abandoned("no"))
+
+    assert await store.send_again(["one", "two", "unknown"], 50.0, 2000.0) == 1
+
+    assert await store.given_up(10) == []
+    order = []
+    while batch := await claimed(store, now=60.0):
+        (each,) = batch
+        order.append((each.id, each.expires))
+        await store.settle(each, ATTEMPT, Delivered())
+    assert order == [("two", 1000.0), ("three", 1000.0), ("one", 2000.0)]
+
+
+async def test_expired_deliveries_are_given_up(store: Store) -> None:
+    """
+    What is out of time is given up, oldest or not; what is being attempted is left alone.
+    """
+    short = attrs.evolve(delivery("short"), expires=10.0)
+    await put(store, delivery("long"), short, attrs.evolve(short, id="claimed", leg="2"))
+    await claimed(store)
+
+    assert await store.give_up_expired(9.9, 100) == 0
+    assert await store.give_up_expired(10.0, 100) == 1
+
+    (given_up,) = await store.given_up(10)
+    assert (given_up.delivery.id, given_up.reason) == ("short", "its time to live ran out")
+
+
+async def test_expired_deliveries_let_their_lane_go_on(store: Store) -> None:
+    """
+    Whatever stands behind a delivery that is out of time can be claimed.
+    """
+    await put(store, attrs.evolve(delivery("dial"), expires=10.0), delivery("hangup"))
+
+    assert await store.give_up_expired(10.0, 1) == 1
+
+    assert names(await claimed(store, now=10.0)) == ["hangup"]
+
+
+# -- rules and destinations ------------------------------------------------------------
+
+
+async def test_paused_rule(store: Store) -> None:
+    """
+    Nothing of a paused rule is claimed, old or new, and nothing stands behind it.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    await store.pause("gone", "answer 410", 5.0)
+    await put(store, delivery("late", leg="2", rule_id="gone"), delivery("other", leg="2"))
+
+    assert sorted(names(await claimed(store))) == ["hangup", "other"]
+    assert await store.paused() == [Pause("gone", 5.0, "answer 410")]
+    assert await store.waiting() == {"http://a:80": 4}
+
+
+async def test_resumed_rule(store: Store) -> None:
+    """
+    After the pause a rule's deliveries take their old places again.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    await store.pause("gone", "answer 410", 5.0)
+
+    await store.resume(["gone"])
+
+    assert await store.paused() == []
+    (dial,) = await claimed(store)
+    assert dial.id == "dial"
+    await store.settle(dial, ATTEMPT, Delivered())
+    assert names(await claimed(store)) == ["hangup"]
+
+
+async def test_a_pause_takes_hold_of_what_is_under_way(store: Store) -> None:
+    """
+    What was claimed before the pause is kept back when it is to be tried again.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    (dial,) = await claimed(store)
+    await store.pause("gone", "answer 410", 5.0)
+    assert await claimed(store) == []
+
+    await store.settle(dial, FAILED, RetryAt(1.0, "answer 500"))
+
+    assert names(await claimed(store, now=2.0)) == ["hangup"]
+
+
+async def test_health_is_remembered(store: Store) -> None:
+    """
+    How destinations are is known again; of one that is well nothing is.
+    """
+    ill = Health(6, 12.5, "refused")
+    await store.remember_health("http://a:80", Health(5, 10.0, "refused"))
+    await store.remember_health("http://a:80", ill)
+    await store.remember_health("http://b:80", ill)
+    await store.remember_health("http://b:80", WELL)
+
+    assert await store.health() == {"http://a:80": ill}
+
+
+# -- stories ---------------------------------------------------------------------------
+
+
+async def test_stories_are_read_in_order(store: Store) -> None:
+    """
+    Entries of the stories that are not over come back as they were kept, by PBX.
+    """
+    one, two, other = (
+        StoryEntry("", "a", 1.0, b"1"),
+        StoryEntry("", "b", 2.0, b"2"),
+        StoryEntry("east", "a", 3.0, b"3"),
+    )
+    again = StoryEntry("", "a", 4.0, b"4")
+    await store.keep(Changes(1.0, entries=[one, two, other]))
+    await store.keep(Changes(4.0, entries=[again], ended=[("", "b")]))
+
+    assert await store.stories("") == [one, again]
+    assert await store.stories("east") == [other]
+
+
+async def test_first_attach(store: Store) -> None:
+    """
+    A PBX was attached before if it ever was.
+    """
+    assert await store.attach("", 1.0) is False
+    assert await store.attach("", 2.0) is True
+    assert await store.attach("east", 3.0) is False
+
+
+async def test_prune(store: Store) -> None:
+    """
+    What was delivered, given up, or is over is deleted when it is older than wanted; no more.
+    """
+    await put(store, *(delivery(name, leg=name) for name in ("done", "failed", "waits")))
+    entry = StoryEntry("", "a", 1.0, b"1")
+    await store.keep(Changes(5.0, entries=[entry], ended=[("", "a")]))
+    for each in await claimed(store):
+        if each.id != "waits":
+            verdict = Delivered() if each.id == "done" else Abandoned("no")
+            await store.settle(each, attrs.evolve(ATTEMPT, began=7.0), verdict)
+
+    assert await store.prune(5.0, 7.0, 100) == 0
+    assert await store.prune(6.0, 7.0, 100) == 1
+    assert await store.prune(8.0, 7.0, 1) == 1
+    assert await store.prune(8.0, 8.0, 100) == 1
+    assert await store.prune(8.0, 8.0, 100) == 0
+    assert await store.waiting() == {"http://a:80": 1}
+
+
+# -- clocks ----------------------------------------------------------------------------
+
+
+async def test_clock_set_back(store: Store) -> None:
+    """
+    What was due, or leased, by a clock that was a day ahead is not stuck for that day.
+    """
+    day = 86_400.0
+    await put(store, delivery("one", created=10 * day), delivery("two", leg="2", created=10 * day))
+    (one, _) = await claimed(store, now=10 * day)
+    await store.settle(one, FAILED, RetryAt(10 * day + 30, "answer 500"))
+
+    assert len(await claimed(store, now=8 * day)) == 2
+
+
+async def test_clock_set_forward(store: Store) -> None:
+    """
+    What was due is due all the more; a lease that ended is nobody's any more.
+    """
+    await put(store, delivery("one"))
+    await claimed(store)
+
+    assert names(await claimed(store, now=86_400.0)) == ["one"]
+
+
+class StoreLife(RuleBasedStateMachine):
+    """
+    A store under any sequence of puts, claims and settlements.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.store = SqliteStore()
+        self.run(self.store.__aenter__())
+        self.now = 0.0
+        self.owed: list[Delivery] = []
+        self.claims: list[Delivery] = []
+
+    def run(self, coroutine: Coroutine[object, None, Result]) -> Result:
+        """
+        Run *coroutine* to its end.
+        """
+        return self.runner.run(coroutine)
+
+    @rule(leg=st.sampled_from("xyz"), host=st.sampled_from("ab"))
+    def put(self, leg: str, host: str) -> None:
+        """
+        Owe one more.
+        """
+        new = delivery(str(self.now), leg, host, self.now)
+        self.now += 1
+        self.run(put(self.store, new))
+        self.owed.append(new)
+
+    @rule(concurrency=st.integers(1, 3))
+    def claim(self, concurrency: int) -> None:
+        """
+        Claim what is due: only the oldest owed of a leg and destination.
+        """
+        batch = self.run(self.store.claim(self.now, concurrency, {}, 60.0)).deliveries
+        for each in batch:
+            lane = [
+                owed.id
+                for owed in self.owed
+                if (owed.leg, owed.destination) == (each.leg, each.destination)
+            ]
+            assert lane[0] == each.id
+            # A lease of a minute may have ended; then the older claim counts no more.
+            self.claims = [claim for claim in self.claims if claim.id != each.id]
+        self.claims += batch
+
+    @rule(index=st.integers(0, 9), verdict=st.sampled_from(["done", "retry", "give up"]))
+    def settle(self, index: int, verdict: str) -> None:
+        """
+        Settle some claim in some way.
+        """
+        if not self.claims:
+            return
+        each = self.claims.pop(index % len(self.claims))
+        if verdict == "retry":
+            self.run(self.store.settle(each, FAILED, RetryAt(self.now + index, "no")))
+            return
+        final = Delivered() if verdict == "done" else Abandoned("no")
+        self.run(self.store.settle(each, ATTEMPT, final))
+        self.owed = [owed for owed in self.owed if owed.id != each.id]
+
+    @rule(seconds=st.integers(1, 10))
+    def wait(self, seconds: int) -> None:
+        """
+        Let time pass.
+        """
+        self.now += seconds
+
+    @rule()
+    def pause_and_resume(self) -> None:
+        """
+        A pause that ends leaves everything as it was.
+        """
+        self.run(self.store.pause("rule", "answer 410", self.now))
+        assert self.run(self.store.claim(self.now, 100, {}, 60.0)).deliveries == ()
+        self.run(self.store.resume(["rule"]))
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """
+        What is owed waits, neither more nor less.
+        """
+        assert sum(self.run(self.store.waiting()).values()) == len(self.owed)
+
+    def teardown(self) -> None:
+        """
+        Everything that is owed can be delivered in the end.
+        """
+        self.now += 100
+        left = len(self.owed)
+        while batch := self.run(self.store.claim(self.now, 100, {}, 60.0)).deliveries:
+            for each in batch:
+                self.run(self.store.settle(each, ATTEMPT, Delivered()))
+                left -= 1
+        self.run(self.store.__aexit__(None, None, None))
+        self.runner.close()
+        assert left == 0
+
+
+def test_any_life_of_a_store() -> None:
+    """
+    Whatever happens in whatever order: nothing is lost, and no leg is out of order.
+    """
+    run_state_machine_as_test(StoreLife, settings=settings(max_examples=40, deadline=None))

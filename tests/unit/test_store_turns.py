@@ -1,0 +1,201 @@
+"""
+What every store promises where claims, pauses, leases and the clock meet.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from ami_bridge.adapters.sqlite_store import SqliteStore
+from ami_bridge.adapters.store import Changes, Store, StoryEntry
+from ami_bridge.core.retry import Abandoned, Delivered, RetryAt
+from tests.unit.test_store import ATTEMPT, FAILED, claimed, delivery, names, put
+
+_DAY = 86_400.0
+
+
+@pytest.fixture(params=["a file", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """
+    Give each implementation in turn, empty.
+    """
+    path = tmp_path / "store.sqlite" if request.param == "a file" else None
+    async with SqliteStore(path) as made:
+        yield made
+
+
+async def test_two_claimants_at_once(store: Store) -> None:
+    """
+    Two who claim at the same moment never get the same delivery.
+    """
+    await put(store, *(delivery(str(number), leg=str(number)) for number in range(20)))
+
+    both = await asyncio.gather(*(store.claim(1.0, 20, {}, 60.0) for _ in range(2)))
+
+    got = [each.id for claims in both for each in claims.deliveries]
+    assert len(got) == len(set(got)) == 20
+
+
+async def test_destinations_take_turns(store: Store) -> None:
+    """
+    What was claimed for many destinations goes round among them, each one's oldest first.
+    """
+    await put(
+        store,
+        *(delivery(f"a{n}", leg=str(n), host="a", created=float(n)) for n in range(3)),
+        *(delivery(f"b{n}", leg=str(n), host="b", created=float(n)) for n in range(3)),
+    )
+
+    assert names(await claimed(store, now=5.0)) == ["a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+async def test_a_late_answer_counts(store: Store) -> None:
+    """
+    A claim whose lease ended can be settled for as long as nobody else claimed the delivery.
+    """
+    await put(store, delivery("one"))
+    (one,) = await claimed(store)
+    await claimed(store, now=100.0, a=100)
+
+    await store.settle(one, ATTEMPT, Delivered())
+
+    assert await store.waiting() == {}
+
+
+async def test_what_was_given_up_is_not_settled(store: Store) -> None:
+    """
+    An attempt that ends after its delivery was given up changes nothing.
+    """
+    await put(store, attrs.evolve(delivery("one"), expires=10.0))
+    (one,) = await claimed(store)
+    assert await store.give_up_expired(100.0, 10) == 1
+
+    await store.settle(one, FAILED, RetryAt(101.0, "answer 500"))
+
+    assert await store.waiting() == {}
+    (given_up,) = await store.given_up(10)
+    assert (given_up.time, given_up.attempts) == (100.0, ())
+
+
+async def test_only_the_oldest_is_tried_again(store: Store) -> None:
+    """
+    After a pause the older delivery comes first, also when a younger one was under way.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    await store.pause("gone", "answer 410", 1.0)
+    (hangup,) = await claimed(store)
+    await store.resume(["gone"])
+    assert await claimed(store) == []
+
+    await store.settle(hangup, FAILED, RetryAt(0.0, "answer 500"))
+
+    (dial,) = await claimed(store, now=2.0)
+    assert dial.id == "dial"
+    await store.settle(dial, ATTEMPT, Delivered())
+    (hangup,) = await claimed(store, now=2.0)
+    assert (hangup.id, hangup.attempts) == ("hangup", 2)
+
+
+async def test_what_is_sent_again_may_be_paused(store: Store) -> None:
+    """
+    A delivery of a paused rule that is owed once more waits for the end of the pause, too.
+    """
+    await put(store, delivery("one", rule_id="gone"))
+    (one,) = await claimed(store)
+    await store.settle(one, FAILED, Abandoned("answer 410", pauses_rule=True))
+    await store.pause("gone", "answer 410", 1.0)
+
+    assert await store.send_again(["one", "one"], 2.0, 1000.0) == 1
+
+    assert await claimed(store, now=3.0) == []
+    assert await store.waiting() == {"http://a:80": 1}
+    await store.resume(["gone"])
+    (one,) = await claimed(store, now=3.0)
+    assert (one.id, one.attempts) == ("one", 2)
+
+
+async def test_sent_again_keeps_what_was_tried(store: Store) -> None:
+    """
+    What is given up for the second time tells of the attempts before the first, too.
+    """
+    await put(store, delivery("one"))
+    for number in (1, 2):
+        (one,) = await claimed(store, now=float(number))
+        await store.settle(one, attrs.evolve(FAILED, number=one.attempts), Abandoned("answer 404"))
+        if number == 1:
+            await store.send_again(["one"], 2.0, 1000.0)
+
+    (given_up,) = await store.given_up(10)
+    assert [attempt.number for attempt in given_up.attempts] == [1, 2]
+
+
+async def test_known_ids_do_not_keep_out_entries(store: Store) -> None:
+    """
+    What is kept beside a delivery that is known already is kept.
+    """
+    await put(store, delivery("one"))
+    entry = StoryEntry("", "a", 1.0, b"1")
+
+    await store.keep(Changes(1.0, [delivery("one"), delivery("two", leg="2")], [entry]))
+
+    assert await store.stories("") == [entry]
+    assert await store.waiting() == {"http://a:80": 2}
+
+
+async def test_a_story_that_was_over_goes_on(store: Store) -> None:
+    """
+    A story that is told more of after its end is not over, and is read from its beginning.
+    """
+    one, two = StoryEntry("", "a", 1.0, b"1"), StoryEntry("", "a", 2.0, b"2")
+    await store.keep(Changes(1.0, entries=[one], ended=[("", "a")]))
+    assert await store.stories("") == []
+
+    await store.keep(Changes(2.0, entries=[two]))
+
+    assert await store.stories("") == [one, two]
+    assert await store.prune(100.0, 100.0, 100) == 0
+
+
+async def test_long_stories_are_deleted_in_pieces(store: Store) -> None:
+    """
+    However long a story is, no more of it is deleted at once than wanted.
+    """
+    entries = [StoryEntry("", "a", 1.0, b"1")] * 5
+    await store.keep(Changes(1.0, entries=entries, ended=[("", "a")]))
+
+    assert [await store.prune(2.0, 2.0, 2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+@pytest.mark.parametrize("hours", [0.05, 1, 24, 24 * 365])
+async def test_clock_set_back_by_any_time(store: Store, hours: float) -> None:
+    """
+    What was put, or was to be tried again, before the clock was set back is due soon after.
+    """
+    now = 20_000 * _DAY
+    await put(
+        store, *(attrs.evolve(delivery(name, leg=name, created=now), expires=1e12) for name in "ab")
+    )
+    (first, second) = await claimed(store, now=now)
+    await store.settle(first, FAILED, RetryAt(now + 1800, "answer 500"))
+    await store.settle(second, FAILED, RetryAt(now + 1800, "answer 500"))
+    await store.keep(Changes(now, [attrs.evolve(delivery("c", created=now), expires=1e12)]))
+
+    assert sorted(names(await claimed(store, now=now - hours * 3600))) == ["a", "b", "c"]
+
+
+async def test_next_due_after_the_clock_was_set_back(store: Store) -> None:
+    """
+    A retry that is judged after the clock was set back waits for its time, as always.
+    """
+    now = 20_000 * _DAY
+    await put(store, attrs.evolve(delivery("one", created=now), expires=1e12))
+    await claimed(store, now=now, a=100)
+    (one,) = await claimed(store, now=now - _DAY)
+    await store.settle(one, FAILED, RetryAt(now - _DAY + 30, "answer 500"))
+
+    claims = await store.claim(now - _DAY + 1, 8, {}, 60.0)
+
+    assert (claims.deliveries, claims.next_due) == ((), now - _DAY + 30)
