@@ -16,6 +16,7 @@ dialogs        one call as a phone has it
 phone          a SIP phone
 receiver       the web application that is told
 bridge         the program under test, as a process
+wire           what it reaches Asterisk by, which can be cut and held
 told           what was told, call by call and leg by leg
 lab            all of these together, as one test sees it
 parties        who the phones belong to

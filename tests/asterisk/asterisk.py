@@ -77,6 +77,19 @@ class Asterisk:
             stderr=DEVNULL,
         )
 
+    async def console(self, command: str) -> None:
+        """
+        Run *command* on the console, outside of any manager session.
+        """
+        configuration = f"{self._inside(self.place)}/etc/asterisk.conf"
+        process = await asyncio.create_subprocess_exec(
+            *("chroot", self.chroot, "asterisk", "-C", configuration, "-rx", command),
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
+        )
+        await process.wait()
+
     async def until_ready(self, process: Process) -> None:
         """
         Wait until Asterisk, running as *process*, can be talked to.
@@ -117,6 +130,8 @@ async def stop(process: Process) -> int:
     """
     Ask *process* to end, insist when patience does, and give its exit status.
     """
+    if process.returncode is not None:
+        return process.returncode
     process.terminate()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -25,6 +25,12 @@ host = "127.0.0.1"
 port = {ami_port}
 username = "bridge"
 secret_file = "secret"
+{settings}
+[delivery]
+allow_networks = ["127.0.0.0/8"]
+
+[store]
+path = "outbox.sqlite"
 
 [[requests]]
 id = "everything"
@@ -57,17 +63,36 @@ class Bridge:
         """
         return self.log_file.read_text(errors="replace")
 
+    @property
+    def logins(self) -> int:
+        """
+        Count how often the bridge has logged in.
+        """
+        return self.log.count("logged in to Asterisk")
+
 
 @asynccontextmanager
 async def running_bridge(
-    folder: Path, asterisk: Asterisk, witness: AmiSession, receiver: Receiver
+    folder: Path,
+    asterisk: Asterisk,
+    witness: AmiSession,
+    receiver: Receiver,
+    *,
+    port: int | None = None,
+    settings: str = "",
 ) -> AsyncIterator[Bridge]:
     """
     Run the bridge with its files in *folder*; it must end well when it is asked to.
+
+    It reaches Asterisk at *port* if that is given; *settings* are further lines of its connection.
     """
     bridge = Bridge(folder / "bridge.log")
     rules = folder / "rules.toml"
-    rules.write_text(_RULES.format(ami_port=asterisk.ami_port, receiver_port=receiver.port))
+    rules.write_text(
+        _RULES.format(
+            ami_port=port or asterisk.ami_port, receiver_port=receiver.port, settings=settings
+        )
+    )
     secret = folder / "secret"
     secret.touch(0o600)
     secret.write_text(SECRET)
