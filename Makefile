@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-asterisk lint format bench clean
+.PHONY: demo test test-asterisk chaos fuzz lint format bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ami-bridge demo
@@ -15,6 +15,15 @@ test: $(VENV)/.installed
 # Real calls on a real Asterisk 22 and 16, in chroots of Debian packages: needs root.
 test-asterisk: $(VENV)/.installed
 	$(BIN)/python -m pytest -m asterisk
+
+# Faults at random, judged from outside: docs/reliability.md has the table of a run.
+chaos: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos --faults 200 --minutes 15
+
+# Coverage-guided: what it finds becomes a test.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds 120
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

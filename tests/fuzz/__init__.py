@@ -1,0 +1,3 @@
+"""
+Hostile input: what must hold whatever comes, and two ways to look for what breaks it.
+"""
