@@ -23,7 +23,7 @@ from unittest.mock import Mock
 from panoramisk import Manager
 from panoramisk.ami_protocol import AMIProtocol
 
-from ami_bridge.adapters.ami_protocol import AmiProtocol
+from ami_bridge.adapters.ami_protocol import AmiProtocol, Batch
 from ami_bridge.pipeline import Pipeline
 from ami_bridge.settings import Config
 
@@ -63,7 +63,11 @@ def ours() -> tuple[Callable[[bytes], None], list[int]]:
     """
     pipeline = Pipeline(Config())
     count = [0]
-    protocol = AmiProtocol(lambda batch: count.__setitem__(0, count[0] + len(pipeline.take(batch))))
+
+    def hear(batch: Batch) -> None:
+        count[0] += len(pipeline.take((heard.ami_event, heard.time) for heard in batch))
+
+    protocol = AmiProtocol(hear)
     protocol.connection_made(Mock())
     return protocol.data_received, count
 

@@ -43,7 +43,7 @@ def listener() -> tuple[AmiProtocol, Pipeline]:
     pipeline = Pipeline(Config())
 
     def hear(batch: Batch) -> None:
-        pipeline.take(batch)
+        pipeline.take((heard.ami_event, heard.time) for heard in batch)
 
     protocol = AmiProtocol(hear)
     protocol.connection_made(Mock())
