@@ -213,11 +213,12 @@ class Sender:
                 dice=self._dice(),
             )
             await self._examine(delivery.destination, attempt)
-        await self._store.settle(delivery, attempt, verdict)
         if isinstance(verdict, Abandoned) and verdict.pauses_rule:
+            # Before it is settled: what stands behind it must not be sent meanwhile.
             await self._store.pause(delivery.rule_id, verdict.reason, self._clock())
             fields = {"rule": delivery.rule_id, "reason": verdict.reason}
             _log.warning("rule paused until the rules are loaded again", extra=fields)
+        await self._store.settle(delivery, attempt, verdict)
         self._tell(delivery, attempt, verdict)
 
     async def _examine(self, destination: str, attempt: Attempt) -> None:

@@ -23,10 +23,10 @@ LONGEST_WAIT = 90_000.0
 
 _PUT = f"""
 INSERT INTO deliveries ({COLUMNS}, state, due)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-  CASE WHEN ?15 = 'paused' OR EXISTS (
-    SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = ?7 AND leg = ?6
-  ) THEN NULL ELSE ?12 END)
+SELECT *, CASE WHEN column15 = 'paused' OR EXISTS (
+    SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = column7 AND leg = column6
+  ) THEN NULL ELSE column12 END
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE true
 ON CONFLICT (id) DO NOTHING
 """  # noqa: S608 - our own names
 #: Lets the oldest that is owed of a lane be claimed.
@@ -95,8 +95,10 @@ WHERE seq = ? AND settled IS NULL
 #: After a pause somebody older may have come back into the lane.
 _YIELD = """
 UPDATE deliveries SET due = NULL
-WHERE seq = ?1 AND EXISTS (
-  SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = ?2 AND leg = ?3 AND seq < ?1
+WHERE seq = ? AND EXISTS (
+  SELECT 1 FROM deliveries AS older
+  WHERE older.state = 'waiting' AND older.destination = ? AND older.leg = ?
+    AND older.seq < deliveries.seq
 )
 """
 _ATTEMPT = """
@@ -235,7 +237,7 @@ def hasten(connection: sqlite3.Connection, now: float) -> int:
     """
     Let what is due later than *now* be due now: the clock that said when was wrong.
     """
-    return connection.execute("UPDATE deliveries SET due = ?1 WHERE due > ?1", (now,)).rowcount
+    return connection.execute("UPDATE deliveries SET due = ? WHERE due > ?", (now, now)).rowcount
 
 
 def advance_all(connection: sqlite3.Connection) -> None:

@@ -324,7 +324,8 @@ def _prune(
     ).fetchall()
     connection.executemany("DELETE FROM entries WHERE seq = ?", [(seq,) for seq, _ in old])
     connection.executemany(
-        "DELETE FROM stories WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM entries WHERE story = ?1)",
+        "DELETE FROM stories WHERE id = ? AND NOT EXISTS "
+        "(SELECT 1 FROM entries WHERE story = stories.id)",
         {(story,) for _, story in old},
     )
     return count + len(old)
