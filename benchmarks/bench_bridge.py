@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -35,7 +35,6 @@ method = "POST"
 format = "json"
 url = "http://127.0.0.1:{sink}/"
 fields = ["Timestamp"]
-{more}
 """
 
 
@@ -107,12 +106,16 @@ def quantile(seconds: list[float], share: float) -> float:
 
 @contextlib.asynccontextmanager
 async def bridge(
-    speed: float, *, store: str = "outbox.sqlite", concurrency: int = 32, more: str = ""
+    speed: float,
+    *,
+    store: str = "outbox.sqlite",
+    concurrency: int = 32,
+    prepare: Callable[[Path], Awaitable[None]] | None = None,
 ) -> AsyncIterator[tuple[list[float], asyncio.subprocess.Process]]:
     """
     Play the recording to a bridge; give the ages of what comes, and the bridge.
 
-    A *speed* of 0 is as fast as it is read.
+    A *speed* of 0 is as fast as it is read. *prepare* may fill the store before.
     """
     loop = asyncio.get_running_loop()
     ages: list[float] = []
@@ -122,9 +125,9 @@ async def bridge(
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "secret").write_text("s")
         rules = Path(folder) / "rules.toml"
-        rules.write_text(
-            _RULES.format(ami=ami, sink=sink, store=store, concurrency=concurrency, more=more)
-        )
+        rules.write_text(_RULES.format(ami=ami, sink=sink, store=store, concurrency=concurrency))
+        if prepare is not None:
+            await prepare(Path(folder) / store)
         simulate = await _start("simulate", RECORDING, "--port", ami, "--speed", speed or "max")
         run = await _start("run", "--rules", rules, "--log-level", "error")
         try:
