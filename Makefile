@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-asterisk chaos fuzz lint format bench clean
+.PHONY: demo test test-asterisk chaos fuzz soak lint format bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ami-bridge demo
@@ -35,7 +35,12 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.installed
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in correlate memory end_to_end deliver latency dead_host; do \
+	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+# An hour of traffic, with the memory printed.
+soak: $(VENV)/.installed
+	$(BIN)/python benchmarks/soak.py
 
 # Debian keeps ensurepip in a package of its own; only root can add it.
 $(VENV)/.installed: pyproject.toml

@@ -26,6 +26,7 @@ username = "bench"
 secret_file = "secret"
 [store]
 path = "{store}"
+keep_delivered_days = 0.003
 [delivery]
 allow_networks = ["127.0.0.0/8"]
 concurrency = {concurrency}
@@ -111,11 +112,13 @@ async def bridge(
     store: str = "outbox.sqlite",
     concurrency: int = 32,
     prepare: Callable[[Path], Awaitable[None]] | None = None,
+    loop_it: bool = False,
 ) -> AsyncIterator[tuple[list[float], asyncio.subprocess.Process]]:
     """
     Play the recording to a bridge; give the ages of what comes, and the bridge.
 
-    A *speed* of 0 is as fast as it is read. *prepare* may fill the store before.
+    A *speed* of 0 is as fast as it is read. *prepare* may fill the store before. With
+    *loop_it* the recording begins again at its end, as other calls.
     """
     loop = asyncio.get_running_loop()
     ages: list[float] = []
@@ -128,7 +131,8 @@ async def bridge(
         rules.write_text(_RULES.format(ami=ami, sink=sink, store=store, concurrency=concurrency))
         if prepare is not None:
             await prepare(Path(folder) / store)
-        simulate = await _start("simulate", RECORDING, "--port", ami, "--speed", speed or "max")
+        played = ("--port", ami, "--speed", speed or "max", *(["--loop"] if loop_it else []))
+        simulate = await _start("simulate", RECORDING, *played)
         run = await _start("run", "--rules", rules, "--log-level", "error")
         try:
             yield ages, run

@@ -10,6 +10,7 @@ import click
 from ami_bridge.adapters.systemd import ServiceManager
 from ami_bridge.config import load_config
 from ami_bridge.daemon import Daemon
+from ami_bridge.errors import AmiBridgeError
 from ami_bridge.logs import log_to
 from ami_bridge.settings import Config
 from ami_bridge.signals import stop_on_signals
@@ -48,4 +49,19 @@ async def _run(config: Config, path: Path | None) -> None:
     daemon = Daemon(config, load=lambda: load_config(path), service_manager=ServiceManager())
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        await daemon.run(stop)
+        try:
+            await daemon.run(stop)
+        except ExceptionGroup as group:
+            known, unknown = group.split(AmiBridgeError)
+            if known is None or unknown is not None:
+                raise
+            raise _first(known) from group
+
+
+def _first(error: Exception) -> Exception:
+    """
+    Give the first error in a group of groups.
+    """
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

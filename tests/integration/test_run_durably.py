@@ -2,6 +2,7 @@
 The daemon through crashes and confinement: nothing is lost, and nothing told as something new.
 """
 
+import asyncio
 import os
 import shutil
 import signal
@@ -14,7 +15,11 @@ import pytest
 
 from ami_bridge.adapters.receiver import Receiver
 from ami_bridge.adapters.simulator import Playing, Simulator
+from ami_bridge.adapters.sqlite_store import SqliteStore
+from ami_bridge.cli.run import _run as run
 from ami_bridge.cli.simulate import playlist
+from ami_bridge.config import load_config
+from ami_bridge.errors import StoreError
 from tests.integration.receivers import ScriptedReceiver, status, until
 from tests.integration.running import (
     PROJECT,
@@ -112,6 +117,23 @@ async def test_a_receiver_that_is_gone_pauses_its_rule(tmp_path: Path) -> None:
 
     told = [dict(parse_qsl(heard.body.decode())) for heard in receiver.heard]
     assert [parameters["EventType"] for parameters in told] == TOLD
+
+
+async def test_a_store_that_cannot_go_on_ends_the_bridge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An error of the store that waiting cannot mend ends `run` with that error, to be started anew.
+    """
+
+    async def damaged(_: SqliteStore) -> None:
+        raise StoreError("outbox.sqlite", "is damaged")
+
+    monkeypatch.setattr(SqliteStore, "health", damaged)
+    rules = write_rules_in(tmp_path, 9, "http://127.0.0.1:9/")
+    async with asyncio.timeout(20):
+        with pytest.raises(StoreError, match="is damaged"):
+            await run(load_config(rules), rules)
 
 
 # -- the unit's restrictions ---------------------------------------------------------------
