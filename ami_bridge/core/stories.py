@@ -7,6 +7,7 @@ with. A story is a set of channels that have to do with each other: by a message
 both, or by a Linkedid. Stories that meet become one, and end together.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -28,7 +29,8 @@ from .ami_events import (
     Rename,
 )
 
-#: Uniqueids and Linkedids; some may be empty.
+_DECORATION = re.compile(r"<(?:MASQ|ZOMBIE)>\Z")
+#: Uniqueids; and Linkedids and names, which tell of no channel by themselves. Some may be empty.
 Named = tuple[tuple[str, ...], tuple[str, ...]]
 
 
@@ -41,7 +43,7 @@ class Story:
     name: str
     #: Also the names of the stories that became part of it.
     names: set[str]
-    #: Uniqueids and Linkedids by which it is found.
+    #: Uniqueids, Linkedids and names by which it is found.
     keys: set[str] = attrs.field(factory=set)
     #: Uniqueids of its channels; some may be gone.
     channels: set[str] = attrs.field(factory=set)
@@ -69,9 +71,9 @@ class Stories:
         that is gone and in no story. *name* is that of the story that it was kept under, if
         it was.
         """
-        channels, linkedids = _NAMED_IN[type(ami_event)](ami_event)
-        story = self._known(channels, linkedids) if not name else None
-        story = story or self._meet(channels, linkedids, name)
+        channels, others = _NAMED_IN[type(ami_event)](ami_event)
+        story = self._known(channels, others) if not name else None
+        story = story or self._meet(channels, others, name)
         if story is None:
             return None
         if isinstance(ami_event, Hangup):
@@ -95,11 +97,11 @@ class Stories:
         self._shaken.clear()
         return ended
 
-    def _known(self, channels: Iterable[str], linkedids: Iterable[str]) -> Story | None:
+    def _known(self, channels: Iterable[str], others: Iterable[str]) -> Story | None:
         """
         Give the story that has them all already, as most events' does.
         """
-        stories = {self._by_key.get(key) for key in (*channels, *linkedids) if key}
+        stories = {self._by_key.get(key) for key in (*channels, *others) if key}
         if len(stories) != 1:
             return None
         story = stories.pop()
@@ -107,9 +109,9 @@ class Stories:
             return None
         return story
 
-    def _meet(self, channels: Iterable[str], linkedids: Iterable[str], name: str) -> Story | None:
+    def _meet(self, channels: Iterable[str], others: Iterable[str], name: str) -> Story | None:
         channels = [one for one in channels if one]
-        keys = {*channels, *linkedids} - {""}
+        keys = {*channels, *others} - {""}
         known = {id(story): story for key in keys if (story := self._by_key.get(key))}
         met = sorted(known.values(), key=lambda story: story.name != name)
         if met:
@@ -142,17 +144,22 @@ def _of(channel: ChannelSnapshot) -> Named:
     return (channel.uniqueid,), (channel.linkedid or "",)
 
 
+def _with_name(channel: ChannelSnapshot) -> Named:
+    channels, others = _of(channel)
+    return channels, (*others, channel.name)
+
+
 def _both(ami_event: DialBegin) -> Named:
-    channels, linkedids = _of(ami_event.destination)
+    channels, others = _of(ami_event.destination)
     if ami_event.source is None:
-        return channels, linkedids
+        return channels, others
     of_source = _of(ami_event.source)
-    return of_source[0] + channels, of_source[1] + linkedids
+    return of_source[0] + channels, of_source[1] + others
 
 
-#: How to find the Uniqueids and Linkedids of which an event speaks.
+#: How to find what an event names.
 _NAMED_IN: Mapping[type, Callable[[Any], Named]] = {
-    Newchannel: lambda said: _of(said.channel),
+    Newchannel: lambda said: _with_name(said.channel),
     Newstate: lambda said: _of(said.channel),
     Hangup: lambda said: _of(said.channel),
     DialBegin: _both,
@@ -160,7 +167,8 @@ _NAMED_IN: Mapping[type, Callable[[Any], Named]] = {
     LocalBridge: lambda said: ((said.one_uniqueid, said.two_uniqueid), ()),
     Pickup: lambda said: ((said.picker_uniqueid, said.target_uniqueid), ()),
     OriginateResponse: lambda said: ((said.uniqueid,), ()),
-    Rename: lambda said: ((said.uniqueid,), ()),
+    # Before Asterisk 12 a masquerade swaps two channels by their names.
+    Rename: lambda said: ((said.uniqueid,), (_DECORATION.sub("", said.name),)),
     QueueCallerJoin: lambda said: ((said.uniqueid,), ()),
     FullyBooted: lambda _: ((), ()),
 }

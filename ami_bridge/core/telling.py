@@ -242,7 +242,11 @@ class Teller:
     def rings_for_originate(self, channel: Channel, origination: Origination) -> None:
         """
         Follow the phone that an Originate rings; nothing is said yet (section 5, Click-to-call).
+
+        A phone that has called is not rung: whoever says so has mistaken its channel.
         """
+        if channel.out_leg is not None:
+            return
         for leg in origination.legs:
             if leg.extension == channel.party.extension and leg.channels:
                 leg.channels.append(channel)
