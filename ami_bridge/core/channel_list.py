@@ -5,6 +5,7 @@ Whoever lost the connection for a while learns from it which calls ended meanwhi
 which began.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import attrs
 from .ami_events import AmiEvent, ChannelSnapshot, Headers, read_channel
 from .ami_stream import AmiMessage
 
+_UNIQUEID = re.compile(r"([0-9]{1,12})\.([0-9]{1,12})")
 _ROW = b"CoreShowChannel"
 _COMPLETE = b"CoreShowChannelsComplete"
 
@@ -108,9 +110,8 @@ def age(uniqueid: str) -> tuple[int, int, str]:
 
     A Uniqueid is ``[system-]second.number``, and the number counts from Asterisk's start.
     """
-    second, _, number = uniqueid.rpartition("-")[2].partition(".")
-    if second.isdecimal() and number.isdecimal():
-        return int(second), int(number), uniqueid
+    if found := _UNIQUEID.fullmatch(uniqueid.rpartition("-")[2]):
+        return int(found[1]), int(found[2]), uniqueid
     return 0, len(uniqueid), uniqueid
 
 

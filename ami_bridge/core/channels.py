@@ -5,6 +5,7 @@ Channels are found by Uniqueid. Their Linkedid is an attribute that calls may ch
 when they merge; nothing is keyed by it but the number on which a call came in.
 """
 
+import re
 from collections.abc import Iterator
 
 import attrs
@@ -13,6 +14,7 @@ from .ami_events import ChannelSnapshot, ChannelState, DialStatus
 from .extensions import Party, PartyKind, WhoIsWho
 from .legs import Leg
 
+_SECONDS = re.compile(r"[0-9]{1,12}")
 #: How many ended channels are remembered, so that a late event does not revive one.
 REMEMBERED_DEAD = 1000
 
@@ -133,7 +135,7 @@ class Channel:
         Give the second of its creation, which Asterisk writes into every Uniqueid.
         """
         seconds = self.uniqueid.rpartition("-")[2].partition(".")[0]
-        return int(seconds) if seconds.isdigit() else None
+        return int(seconds) if _SECONDS.fullmatch(seconds) else None
 
     @property
     def ringing(self) -> bool:

