@@ -23,7 +23,7 @@ from .core.channel_list import ListedChannels, join
 from .core.correlator import Anomaly
 from .core.resync import resynchronise
 from .core.stories import Stories
-from .errors import AmiActionRefused, AmiError
+from .errors import AmiActionRefused, AmiError, AmiUnanswered
 from .pipeline import Pipeline
 from .settings import Config
 
@@ -243,6 +243,7 @@ class Pbx:
 
     async def _compare_once(self, link: AmiLink) -> None:
         correlator = self.pipeline.correlator
+        steady = self._held is None
         if self._held is None:
             self._held = []
         known = correlator.channels
@@ -255,11 +256,19 @@ class Pbx:
             )
             self._release()
             return
+        except AmiUnanswered as error:
+            # The link lives: what is held must not wait for ever.
+            log.warning("channels are not listed", extra={"pbx": self.name, "reason": str(error)})
+            self._release()
+            self._compare_now.set()
+            return
         except AmiError:
             return  # the link tells, and after the next login there is another try
         held = tuple(heard.ami_event for heard in self._held or ())
         listed = ListedChannels(join(rows, statuses), known, held)
-        found = resynchronise(correlator, listed, self._clock(), announce=self._attached_before)
+        found = resynchronise(
+            correlator, listed, self._clock(), announce=self._attached_before, steady=steady
+        )
         self._attached_before = True
         noted = self._note_all(found.records)
         self._hand_on(self.pipeline.sift(found.said), noted, all_shaken=True)

@@ -13,6 +13,7 @@ from .ami_events import AmiEvent, ChannelSnapshot, FullyBooted, Hangup, Newchann
 from .call_events import CallEvent
 from .channel_list import ListedChannels
 from .correlator import Anomaly, Correlator
+from .stories import named_in
 
 
 @attrs.frozen
@@ -28,14 +29,22 @@ class Resynchronised:
 
 
 def resynchronise(
-    correlator: Correlator, listed: ListedChannels, now: float | None, *, announce: bool
+    correlator: Correlator,
+    listed: ListedChannels,
+    now: float | None,
+    *,
+    announce: bool,
+    steady: bool = False,
 ) -> Resynchronised:
     """
     Bring *correlator* to what *listed* shows, at *now*; what is held is not fed.
 
     With *announce* false, as at the first attach ever, channels that are new are followed
-    and nothing is said of them.
+    and nothing is said of them. *steady* says that nothing was missed before the list was
+    asked for.
     """
+    if steady:
+        listed = _at_rest(listed)
     records = [*_gone(correlator, listed), *_new(correlator, listed, announce=announce)]
     said: list[CallEvent | Anomaly] = []
     for record in records:
@@ -48,6 +57,18 @@ def resynchronise(
             # The list shows better than two clocks who lived through a restart.
             correlator.uptime = event.uptime
     return Resynchronised(said, records)
+
+
+def _at_rest(listed: ListedChannels) -> ListedChannels:
+    """
+    Leave out what is held news of: that tells it better, and in its order.
+    """
+    moving = frozenset[str]().union(*map(named_in, listed.held))
+    rows = [row for row in listed.rows if not moving & {row.uniqueid, row.channel.linkedid}]
+    left_out = {row.uniqueid for row in listed.rows} - {row.uniqueid for row in rows}
+    return attrs.evolve(
+        listed, rows=tuple(rows), known_before=listed.known_before - moving - left_out
+    )
 
 
 def _gone(correlator: Correlator, listed: ListedChannels) -> list[Hangup]:

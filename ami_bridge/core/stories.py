@@ -140,6 +140,14 @@ class Stories:
             self._shaken[story.name] = story
 
 
+def named_in(ami_event: AmiEvent) -> frozenset[str]:
+    """
+    Give the Uniqueids and Linkedids that *ami_event* names.
+    """
+    channels, others = _NAMED_IN[type(ami_event)](ami_event)
+    return frozenset((*channels, *others)) - {""}
+
+
 def _of(channel: ChannelSnapshot) -> Named:
     return (channel.uniqueid,), (channel.linkedid or "",)
 
