@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .adapters.sender import Sender
-from .adapters.sqlite_store import SqliteStore
 from .adapters.store import Changes, Store
+from .adapters.stores import open_store
 from .adapters.systemd import ServiceManager
 from .core.call_events import CallEvent
 from .errors import ConfigError
@@ -66,7 +66,7 @@ class Daemon:
         """
         config = self._config
         async with (
-            SqliteStore(config.store.path, config.store.synchronous.value) as store,
+            open_store(config.store) as store,
             Sender(store, config.delivery, config.rules) as sender,
             asyncio.TaskGroup() as house,
         ):

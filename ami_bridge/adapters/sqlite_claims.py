@@ -9,12 +9,10 @@ import attrs
 from ami_bridge.core.deliveries import Delivery
 
 from .sqlite_deliveries import Due
-
-#: No lease is longer, in seconds: one that ends later is from before the clock was set back.
-_LONGEST_LEASE = 7200.0
+from .store import LONGEST_LEASE
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Claim:
     """
     A delivery that is being attempted.
@@ -23,12 +21,14 @@ class Claim:
     due: Due
     #: Seconds since the epoch.
     until: float
+    #: Its lease ended, and `ClaimsInMemory.lapse` told so.
+    lapsed: bool = False
 
     def holds(self, now: float) -> bool:
         """
         Tell whether nobody else may claim the delivery at *now*.
         """
-        return now < self.until <= now + _LONGEST_LEASE
+        return now < self.until <= now + LONGEST_LEASE
 
 
 class ClaimsInMemory:
@@ -46,11 +46,22 @@ class ClaimsInMemory:
         """
         return frozenset(claim.due.seq for claim in self._claims.values() if claim.holds(now))
 
-    def all(self) -> frozenset[int]:
+    def not_lapsed(self) -> frozenset[int]:
         """
-        Give the keys of all claims, also of those whose lease ended.
+        Give the keys of all claims but those that `lapse` told of.
         """
-        return frozenset(claim.due.seq for claim in self._claims.values())
+        return frozenset(claim.due.seq for claim in self._claims.values() if not claim.lapsed)
+
+    def lapse(self, now: float) -> list[Due]:
+        """
+        Give those whose lease ended since the last time that this was asked.
+        """
+        ended = [
+            claim for claim in self._claims.values() if not claim.lapsed and not claim.holds(now)
+        ]
+        for claim in ended:
+            claim.lapsed = True
+        return [claim.due for claim in ended]
 
     def add(self, due: Due, now: float, until: float) -> Delivery | None:
         """

@@ -92,6 +92,9 @@ _KEEP_BACK = """
 UPDATE deliveries SET state = 'paused', due = NULL, attempts = ?
 WHERE seq = ? AND settled IS NULL
 """
+_PAUSE = """
+UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ? AND settled IS NULL
+"""
 #: After a pause somebody older may have come back into the lane.
 _YIELD = """
 UPDATE deliveries SET due = NULL
@@ -194,6 +197,19 @@ def settle(
     if attempt is not None and not isinstance(verdict, Delivered):
         connection.execute(_ATTEMPT, (seq, *attempt_values(attempt)))
     if moves_on:
+        connection.execute(_ADVANCE, lane)
+
+
+def take_back(connection: sqlite3.Connection, late: Iterable[Due], paused: Collection[str]) -> None:
+    """
+    Put back what was claimed until a lease ended: somebody older, or a pause, may have come.
+    """
+    for seq, delivery in late:
+        lane = delivery.destination, delivery.leg
+        if delivery.rule_id in paused:
+            connection.execute(_PAUSE, (seq,))
+        else:
+            connection.execute(_YIELD, (seq, *lane))
         connection.execute(_ADVANCE, lane)
 
 
@@ -321,10 +337,7 @@ def pause(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]
         (rule_id,),
     ).fetchall()
     free = [row for row in rows if row[0] not in claimed]
-    connection.executemany(
-        "UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ?",
-        [(seq,) for seq, _, _ in free],
-    )
+    connection.executemany(_PAUSE, [(seq,) for seq, _, _ in free])
     connection.executemany(_ADVANCE, {(destination, leg) for _, destination, leg in free})
 
 
@@ -347,7 +360,7 @@ def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int
             "WHERE state = 'waiting' AND destination = ? AND leg = ? AND due IS NOT NULL",
             lane,
         ).fetchall()
-        if any(seq in claimed for (seq,) in heads):
-            continue
-        connection.executemany("UPDATE deliveries SET due = NULL WHERE seq = ?", heads)
-        connection.execute(_ADVANCE, lane)
+        free = [(seq,) for (seq,) in heads if seq not in claimed]
+        connection.executemany("UPDATE deliveries SET due = NULL WHERE seq = ?", free)
+        if len(free) == len(heads):
+            connection.execute(_ADVANCE, lane)

@@ -17,8 +17,6 @@ from .sqlite_writer import is_damage, may_pass
 
 log = logging.getLogger(__name__)
 
-#: Stands for no file at all.
-IN_MEMORY = Path(":memory:")
 #: How long SQLite itself waits for another program's lock, in seconds.
 _BUSY_SECONDS = 0.25
 #: The write-ahead log is copied into the file when it has so many pages (of 4 KiB).

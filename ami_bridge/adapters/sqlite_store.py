@@ -5,10 +5,9 @@ The file is written ahead (WAL), and every commit waits for the disk unless told
 All work is done by the one thread of `SqliteWriter`, many operations in a transaction.
 """
 
-import itertools
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,26 +19,23 @@ from ami_bridge.core.retry import Attempt, Verdict
 
 from . import sqlite_deliveries as deliveries
 from .sqlite_claims import ClaimsInMemory
-from .sqlite_file import IN_MEMORY, open_file, take_possession
+from .sqlite_file import open_file, take_possession
 from .sqlite_writer import SqliteWriter
-from .store import Changes, Claims, GivenUp, Pause, StoryEntry
+from .store import SET_BACK, Changes, Claims, GivenUp, Pause, StoryEntry, in_turn
 
 log = logging.getLogger(__name__)
-
-#: A clock is said to be set back when it shows so much less than before, in seconds.
-_SET_BACK = 60.0
 
 
 class SqliteStore:
     """
-    A `Store` in the file *path*, or in memory; use it as a context manager.
+    A `Store` in the file *path*; use it as a context manager.
 
     The file belongs to one process, so claims are kept in memory: what a process that died
     had claimed can be claimed as soon as the file is opened again.
     """
 
-    def __init__(self, path: Path | None = None, synchronous: str = "full") -> None:
-        self._path = path or IN_MEMORY
+    def __init__(self, path: Path, synchronous: str = "full") -> None:
+        self._path = path
         self._writer = SqliteWriter(partial(open_file, self._path, synchronous), str(self._path))
         self._lock: IO[bytes] | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -49,8 +45,7 @@ class SqliteStore:
         self._latest = 0.0
 
     async def __aenter__(self) -> Self:
-        if self._path != IN_MEMORY:
-            self._lock = take_possession(self._path)
+        self._lock = take_possession(self._path)
         try:
             await self._writer.open()
         except BaseException:
@@ -127,16 +122,20 @@ class SqliteStore:
         """
         Claim what is due at *now*, the longest due first, for *lease_seconds*.
         """
-        if now < self._latest - _SET_BACK:
+        if now < self._latest - SET_BACK:
             await self._hasten(now)
         self._latest = now
         held = self._claims.held(now)
         free = {destination: concurrency - count for destination, count in taken.items()}
+        if late := self._claims.lapse(now):
+            await self._writer.do(
+                lambda connection: deliveries.take_back(connection, late, self._paused)
+            )
         lanes, next_due = await self._writer.read(
             lambda connection: deliveries.find_due(connection, now, free, concurrency, held)
         )
         until = now + lease_seconds
-        found = (self._claims.add(due, now, until) for due in _in_turn(lanes))
+        found = (self._claims.add(due, now, until) for due in in_turn(lanes))
         return Claims(tuple(delivery for delivery in found if delivery is not None), next_due)
 
     async def _hasten(self, now: float) -> None:
@@ -225,7 +224,7 @@ class SqliteStore:
                 connection.execute("DELETE FROM pauses WHERE rule_id = ?", (rule_id,))
                 deliveries.resume(connection, rule_id, claimed)
 
-        claimed = self._claims.all()
+        claimed = self._claims.not_lapsed()
         self._paused -= frozenset(rule_ids)
         await self._writer.do(work)
         self._wake()
@@ -298,14 +297,6 @@ class SqliteStore:
         return await self._writer.read(
             lambda connection: connection.execute(select, values).fetchall()
         )
-
-
-def _in_turn(lanes: list[list[deliveries.Due]]) -> Iterator[deliveries.Due]:
-    """
-    Let destinations take turns: the first of each, then the second of each, and so on.
-    """
-    for turn in itertools.zip_longest(*lanes):
-        yield from (due for due in turn if due is not None)
 
 
 def _hasten(now: float, connection: sqlite3.Connection) -> int:

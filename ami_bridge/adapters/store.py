@@ -11,8 +11,9 @@ messages of calls that belong together, kept while one of their channels lives, 
 bridge that starts again can read them again and know what it knew.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -21,6 +22,8 @@ from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Attempt, Verdict
 
 __all__ = [
+    "LONGEST_LEASE",
+    "SET_BACK",
     "Changes",
     "Claims",
     "Delivery",
@@ -28,7 +31,15 @@ __all__ = [
     "Pause",
     "Store",
     "StoryEntry",
+    "in_turn",
 ]
+
+Item = TypeVar("Item")
+
+#: A clock is said to be set back when it shows so much less than before, in seconds.
+SET_BACK = 60.0
+#: No lease is longer, in seconds: one that ends later is from before the clock was set back.
+LONGEST_LEASE = 7200.0
 
 
 @attrs.frozen
@@ -208,3 +219,11 @@ class Store(Protocol):
         """
         Have *wake* called, in the event loop's thread, whenever there is more to claim.
         """
+
+
+def in_turn(lanes: Sequence[Sequence[Item]]) -> Iterator[Item]:
+    """
+    Let destinations take turns: the first of each, then the second of each, and so on.
+    """
+    for turn in itertools.zip_longest(*lanes):
+        yield from (item for item in turn if item is not None)

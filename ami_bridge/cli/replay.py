@@ -4,6 +4,7 @@
 
 import asyncio
 import itertools
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from typing import Any
 
 import click
 
+from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.recording import Recording
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.adapters.store import Changes, GivenUp
 from ami_bridge.adapters.stored_bytes import STANDARD_INPUT
 from ami_bridge.core.ami_events import NAMES_THAT_MATTER
@@ -173,8 +174,11 @@ class Replay:
         size = 1 if STANDARD_INPUT in self._files else _BATCH
         owed = 0
         changed = asyncio.Event()
-        # In memory: a replay that is broken off is simply run again.
-        async with SqliteStore() as store, Sender(store, settings, rules) as sender:
+        # In memory: a replay that is broken off is simply run again. All that fails is counted.
+        async with (
+            InMemoryStore(most_given_up=sys.maxsize) as store,
+            Sender(store, settings, rules) as sender,
+        ):
             store.subscribe(changed.set)
             sending = asyncio.create_task(sender.run(), name="sender")
             # Reading may wait for a pipe; the loop must not.

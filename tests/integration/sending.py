@@ -8,8 +8,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 
+from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.adapters.store import Changes, GivenUp, Store
 from ami_bridge.core.breaker import BreakerTerms
 from ami_bridge.core.call_events import EventType
@@ -46,7 +46,7 @@ def delivery(name: str, url: str, leg: str = "leg", lifetime: float = 60.0) -> D
     )
 
 
-class Kept(SqliteStore):
+class Kept(InMemoryStore):
     """
     A store in memory, that can be looked at after its end.
     """

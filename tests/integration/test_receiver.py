@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.core.call_events import HangupDialect
 from ami_bridge.core.deliveries import DeliveryTerms, deliveries_for
 from ami_bridge.core.requests import parameters_for
@@ -150,7 +150,7 @@ async def test_what_a_rule_sends_is_what_arrives(method: Method, body_format: Bo
     settings = DeliverySettings(destinations=HERE)
     async with (
         Receiver(heard.append) as receiver,
-        SqliteStore() as store,
+        InMemoryStore() as store,
         Sender(store, settings) as sender,
     ):
         rule = Rule("r", f"{receiver.url}p.php", method=method, format=body_format)

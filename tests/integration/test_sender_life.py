@@ -12,8 +12,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.core.breaker import BreakerTerms
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method
@@ -74,7 +74,7 @@ async def test_a_broken_store_stops_the_sender() -> None:
     A store that cannot settle ends `run` with its error: the house comes down loudly.
     """
 
-    class Broken(SqliteStore):
+    class Broken(InMemoryStore):
         async def settle(self, *_: object) -> None:
             raise OSError(28, "No space left on device")
 

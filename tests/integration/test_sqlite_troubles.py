@@ -132,7 +132,7 @@ async def test_a_story_that_could_not_be_begun_at_once(tmp_path: Path) -> None:
         assert await store.stories("") == [ENTRY]
 
 
-async def test_reading_waits_for_a_disk_that_fails() -> None:
+async def test_reading_waits_for_a_disk_that_fails(tmp_path: Path) -> None:
     """
     What cannot be read for a while is read later, and nobody hears of an error.
     """
@@ -145,12 +145,12 @@ async def test_reading_waits_for_a_disk_that_fails() -> None:
             raise error
         return "read"
 
-    async with SqliteStore() as store:
+    async with SqliteStore(tmp_path / "store.sqlite") as store:
         assert await store._writer.read(work) == "read"
         assert store.trouble == ""
 
 
-async def test_one_fault_is_nobody_elses() -> None:
+async def test_one_fault_is_nobody_elses(tmp_path: Path) -> None:
     """
     An operation that fails by itself harms none that was to be written with it.
     """
@@ -158,7 +158,7 @@ async def test_one_fault_is_nobody_elses() -> None:
     def wrong(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO nowhere VALUES (1)")
 
-    async with SqliteStore() as store:
+    async with SqliteStore(tmp_path / "store.sqlite") as store:
         results = await asyncio.gather(
             store.keep(Changes(1.0, some(1))),
             store._writer.do(wrong),
@@ -174,11 +174,11 @@ async def test_one_fault_is_nobody_elses() -> None:
         assert await store.waiting() == {"http://h:80": 2}
 
 
-async def test_a_store_that_is_closed() -> None:
+async def test_a_store_that_is_closed(tmp_path: Path) -> None:
     """
     Whoever comes after the end is told so, and does not wait for ever.
     """
-    async with SqliteStore() as store:
+    async with SqliteStore(tmp_path / "store.sqlite") as store:
         pass
     with pytest.raises(StoreError, match="is closed"):
         await store.keep(Changes(1.0, some(1)))
@@ -364,3 +364,29 @@ def multiply(connection: sqlite3.Connection) -> None:
         f"INSERT INTO deliveries ({', '.join(names)}) SELECT {values} "
         "FROM counter, deliveries WHERE seq = 1"
     )
+
+
+async def test_a_story_that_was_over_goes_on(tmp_path: Path) -> None:
+    """
+    A story that is told more of after its end is not over, and is read from its beginning.
+    """
+    async with SqliteStore(tmp_path / "store.sqlite") as store:
+        one, two = StoryEntry("", "a", 1.0, b"1"), StoryEntry("", "a", 2.0, b"2")
+        await store.keep(Changes(1.0, entries=[one], ended=[("", "a")]))
+        assert await store.stories("") == []
+
+        await store.keep(Changes(2.0, entries=[two]))
+
+        assert await store.stories("") == [one, two]
+        assert await store.prune(100.0, 100.0, 100) == 0
+
+
+async def test_long_stories_are_deleted_in_pieces(tmp_path: Path) -> None:
+    """
+    However long a story is, no more of it is deleted at once than wanted.
+    """
+    async with SqliteStore(tmp_path / "store.sqlite") as store:
+        entries = [StoryEntry("", "a", 1.0, b"1")] * 5
+        await store.keep(Changes(1.0, entries=entries, ended=[("", "a")]))
+
+        assert [await store.prune(2.0, 2.0, 2) for _ in range(4)] == [2, 2, 1, 0]

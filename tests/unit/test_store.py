@@ -3,7 +3,8 @@ What every store promises.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,16 +12,23 @@ import attrs
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from ami_bridge.adapters.sqlite_store import SqliteStore
-from ami_bridge.adapters.store import Changes, Pause, Store, StoryEntry
+from ami_bridge.adapters.store import Changes, GivenUp, Pause, Store, StoryEntry
+from ami_bridge.adapters.stores import open_store
 from ami_bridge.core.breaker import WELL, Health
 from ami_bridge.core.call_events import EventType
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.requests import Request
-from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt
+from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict
 from ami_bridge.core.rules import Method
+from ami_bridge.settings import StoreSettings, Synchronous
 
 Result = TypeVar("Result")
 
@@ -36,7 +44,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     Give each implementation in turn, empty.
     """
     path = tmp_path / "store.sqlite" if request.param == "a file" else None
-    async with SqliteStore(path) as made:
+    async with open_store(StoreSettings(path)) as made:
         yield made
 
 
@@ -404,21 +412,17 @@ async def test_first_attach(store: Store) -> None:
 
 async def test_prune(store: Store) -> None:
     """
-    What was delivered, given up, or is over is deleted when it is older than wanted; no more.
+    What was given up is deleted when it is older than wanted, so much at once; no more.
     """
-    await put(store, *(delivery(name, leg=name) for name in ("done", "failed", "waits")))
-    entry = StoryEntry("", "a", 1.0, b"1")
-    await store.keep(Changes(5.0, entries=[entry], ended=[("", "a")]))
+    failing = ("one", "two", "three")
+    await put(store, *(delivery(name, leg=name) for name in (*failing, "waits")))
     for each in await claimed(store):
-        if each.id != "waits":
-            verdict = Delivered() if each.id == "done" else Abandoned("no")
-            await store.settle(each, attrs.evolve(ATTEMPT, began=7.0), verdict)
+        if each.id in failing:
+            await store.settle(each, attrs.evolve(ATTEMPT, began=7.0), Abandoned("no"))
 
-    assert await store.prune(5.0, 7.0, 100) == 0
-    assert await store.prune(6.0, 7.0, 100) == 1
-    assert await store.prune(8.0, 7.0, 1) == 1
-    assert await store.prune(8.0, 8.0, 100) == 1
-    assert await store.prune(8.0, 8.0, 100) == 0
+    assert [await store.prune(0.0, before, 2) for before in (7.0, 8.0, 8.0, 8.0)] == [0, 2, 1, 0]
+
+    assert await store.given_up(10) == []
     assert await store.waiting() == {"http://a:80": 1}
 
 
@@ -449,106 +453,208 @@ async def test_clock_set_forward(store: Store) -> None:
 
 class StoreLife(RuleBasedStateMachine):
     """
-    A store under any sequence of puts, claims and settlements.
+    Both stores, under any one sequence of what is done to them, and what they owe by then.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.store = SqliteStore()
-        self.run(self.store.__aenter__())
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "store.sqlite"
+        self.contexts = [
+            open_store(StoreSettings(path, Synchronous.NORMAL)),
+            open_store(StoreSettings()),
+        ]
+        self.stores = [self.runner.run(context.__aenter__()) for context in self.contexts]
         self.now = 0.0
         self.owed: list[Delivery] = []
+        self.given_up: list[Delivery] = []
         self.claims: list[Delivery] = []
+        #: Number of the last attempt that is not settled, by the delivery's id.
+        self.numbers: dict[str, int] = {}
+        self.paused: set[str] = set()
 
-    def run(self, coroutine: Coroutine[object, None, Result]) -> Result:
+    def both(self, work: Callable[[Store], Coroutine[object, None, Result]]) -> Result:
         """
-        Run *coroutine* to its end.
+        Do *work* to both; whatever comes of it is the same.
         """
-        return self.runner.run(coroutine)
+        one, other = (self.runner.run(work(store)) for store in self.stores)
+        assert one == other
+        return one
 
-    @rule(leg=st.sampled_from("xyz"), host=st.sampled_from("ab"))
-    def put(self, leg: str, host: str) -> None:
+    @rule(
+        leg=st.sampled_from("xy"),
+        host=st.sampled_from("ab"),
+        rule_id=st.sampled_from(["one", "two"]),
+        lifetime=st.sampled_from([30, 1000, 1000]),
+    )
+    def put(self, leg: str, host: str, rule_id: str, lifetime: float) -> None:
         """
-        Owe one more.
+        Owe one more, which may not be worth sending for long.
         """
-        new = delivery(str(self.now), leg, host, self.now)
+        new = delivery(str(self.now), leg, host, self.now, rule_id)
+        new = attrs.evolve(new, expires=self.now + lifetime)
         self.now += 1
-        self.run(put(self.store, new))
+        self.both(lambda store: put(store, new))
         self.owed.append(new)
 
-    @rule(concurrency=st.integers(1, 3))
-    def claim(self, concurrency: int) -> None:
+    @precondition(lambda self: self.owed or self.given_up)
+    @rule(index=st.integers(0, 20))
+    def put_again(self, index: int) -> None:
         """
-        Claim what is due: only the oldest owed of a leg and destination.
+        What is known already is found once more.
         """
-        batch = self.run(self.store.claim(self.now, concurrency, {}, 60.0)).deliveries
-        for each in batch:
+        known = [*self.owed, *self.given_up]
+        self.both(lambda store: put(store, known[index % len(known)]))
+
+    @rule(concurrency=st.integers(1, 3), busy=st.integers(0, 1))
+    def claim(self, concurrency: int, busy: int) -> None:
+        """
+        Claim what is due: only the oldest owed of a leg and destination, and nothing paused.
+        """
+
+        async def work(store: Store) -> tuple[list[Delivery], float | None]:
+            claims = await store.claim(self.now, concurrency, {"http://a:80": busy}, 60.0)
+            # Which destination is the first is open.
+            return sorted(claims.deliveries, key=lambda each: each.destination), claims.next_due
+
+        for each in self.both(work)[0]:
             lane = [
                 owed.id
                 for owed in self.owed
                 if (owed.leg, owed.destination) == (each.leg, each.destination)
+                and owed.rule_id not in self.paused
             ]
             assert lane[0] == each.id
-            # A lease of a minute may have ended; then the older claim counts no more.
-            self.claims = [claim for claim in self.claims if claim.id != each.id]
-        self.claims += batch
+            self.claims.append(each)
+            self.numbers[each.id] = each.attempts
 
+    @precondition(lambda self: self.claims)
     @rule(index=st.integers(0, 9), verdict=st.sampled_from(["done", "retry", "give up"]))
     def settle(self, index: int, verdict: str) -> None:
         """
-        Settle some claim in some way.
+        Settle some claim in some way, perhaps one that somebody else has by now.
         """
-        if not self.claims:
-            return
         each = self.claims.pop(index % len(self.claims))
-        if verdict == "retry":
-            self.run(self.store.settle(each, FAILED, RetryAt(self.now + index, "no")))
-            return
-        final = Delivered() if verdict == "done" else Abandoned("no")
-        self.run(self.store.settle(each, ATTEMPT, final))
-        self.owed = [owed for owed in self.owed if owed.id != each.id]
+        later = RetryAt(self.now + index, "no")
+        verdicts: dict[str, Verdict] = {
+            "done": Delivered(),
+            "retry": later,
+            "give up": Abandoned("no"),
+        }
+        attempt = ATTEMPT if verdict == "done" else FAILED
+        self.both(lambda store: store.settle(each, attempt, verdicts[verdict]))
+        if self.numbers.get(each.id) == each.attempts:
+            del self.numbers[each.id]
+            if verdict != "retry":
+                self._is_over({each.id}, kept=verdict == "give up")
 
-    @rule(seconds=st.integers(1, 10))
+    def _is_over(self, ids: set[str], *, kept: bool) -> None:
+        if kept:
+            self.given_up += [owed for owed in self.owed if owed.id in ids]
+        self.owed = [owed for owed in self.owed if owed.id not in ids]
+        self.claims = [claim for claim in self.claims if claim.id not in ids]
+
+    @rule(seconds=st.integers(1, 40))
     def wait(self, seconds: int) -> None:
         """
-        Let time pass.
+        Let time pass: leases end in it.
         """
         self.now += seconds
 
+    @rule(rule_id=st.sampled_from(["one", "two"]))
+    def pause(self, rule_id: str) -> None:
+        """
+        Keep back what a rule owes.
+        """
+        self.both(lambda store: store.pause(rule_id, "answer 410", self.now))
+        self.paused.add(rule_id)
+
+    @rule(rule_ids=st.sets(st.sampled_from(["one", "two"])))
+    def resume(self, rule_ids: set[str]) -> None:
+        """
+        Let it be sent again.
+        """
+        self.both(lambda store: store.resume(sorted(rule_ids)))
+        self.paused -= rule_ids
+
     @rule()
-    def pause_and_resume(self) -> None:
+    def expire(self) -> None:
         """
-        A pause that ends leaves everything as it was.
+        Give up what is out of time, but for what is being attempted.
         """
-        self.run(self.store.pause("rule", "answer 410", self.now))
-        assert self.run(self.store.claim(self.now, 100, {}, 60.0)).deliveries == ()
-        self.run(self.store.resume(["rule"]))
+        before = {each.delivery.id for each in self.shown()}
+        count = self.both(lambda store: store.give_up_expired(self.now, 100))
+        expired = {each.delivery.id for each in self.shown()} - before
+        assert count == len(expired)
+        assert all(owed.expires <= self.now for owed in self.owed if owed.id in expired)
+        self._is_over(expired, kept=True)
+
+    @precondition(lambda self: self.given_up)
+    @rule(index=st.integers(0, 9))
+    def send_again(self, index: int) -> None:
+        """
+        Owe once more what was given up.
+        """
+        again = self.given_up.pop(index % len(self.given_up))
+        expires = self.now + 1000
+        assert self.both(lambda store: store.send_again([again.id], self.now, expires)) == 1
+        self.owed.append(attrs.evolve(again, expires=expires))
+
+    @rule(age=st.integers(0, 50))
+    def prune(self, age: int) -> None:
+        """
+        Forget what was given up long ago; nothing was delivered then.
+        """
+        self.both(lambda store: store.prune(-1.0, self.now - age, 100))
+        kept = {each.delivery.id for each in self.shown()}
+        self.given_up = [each for each in self.given_up if each.id in kept]
+
+    def shown(self) -> list[GivenUp]:
+        """
+        Give what was given up; how often an attempt was begun in vain is not compared.
+        """
+
+        async def work(store: Store) -> list[GivenUp]:
+            return [
+                attrs.evolve(each, delivery=attrs.evolve(each.delivery, attempts=0))
+                for each in await store.given_up(100)
+            ]
+
+        return self.both(work)
 
     @invariant()
     def nothing_is_lost(self) -> None:
         """
         What is owed waits, neither more nor less.
         """
-        assert sum(self.run(self.store.waiting()).values()) == len(self.owed)
+        assert sum(self.both(lambda store: store.waiting()).values()) == len(self.owed)
+        assert {each.delivery.id for each in self.shown()} == {each.id for each in self.given_up}
 
     def teardown(self) -> None:
         """
-        Everything that is owed can be delivered in the end.
+        Everything that is owed can be delivered in the end, in its order.
         """
-        self.now += 100
-        left = len(self.owed)
-        while batch := self.run(self.store.claim(self.now, 100, {}, 60.0)).deliveries:
-            for each in batch:
-                self.run(self.store.settle(each, ATTEMPT, Delivered()))
-                left -= 1
-        self.run(self.store.__aexit__(None, None, None))
-        self.runner.close()
-        assert left == 0
+        try:
+            self.resume({"one", "two"})
+            self.now += 100
+            while self.claims:
+                self.settle(0, "done")
+            self.claim(100, 0)
+            while self.claims:
+                self.settle(0, "done")
+                self.claim(100, 0)
+            assert self.owed == []
+        finally:
+            for context in self.contexts:
+                self.runner.run(context.__aexit__(None, None, None))
+            self.runner.close()
+            self.folder.cleanup()
 
 
 def test_any_life_of_a_store() -> None:
     """
-    Whatever happens in whatever order: nothing is lost, and no leg is out of order.
+    Whatever happens in whatever order: nothing is lost, no leg is out of order, and both
+    stores do the same.
     """
     run_state_machine_as_test(StoreLife, settings=settings(max_examples=40, deadline=None))

@@ -9,9 +9,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.adapters.store import Changes, Store, StoryEntry
+from ami_bridge.adapters.stores import open_store
 from ami_bridge.core.retry import Abandoned, Delivered, RetryAt
+from ami_bridge.settings import StoreSettings
 from tests.unit.test_store import ATTEMPT, FAILED, claimed, delivery, names, put
 
 _DAY = 86_400.0
@@ -23,7 +24,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     Give each implementation in turn, empty.
     """
     path = tmp_path / "store.sqlite" if request.param == "a file" else None
-    async with SqliteStore(path) as made:
+    async with open_store(StoreSettings(path)) as made:
         yield made
 
 
@@ -143,30 +144,6 @@ async def test_known_ids_do_not_keep_out_entries(store: Store) -> None:
 
     assert await store.stories("") == [entry]
     assert await store.waiting() == {"http://a:80": 2}
-
-
-async def test_a_story_that_was_over_goes_on(store: Store) -> None:
-    """
-    A story that is told more of after its end is not over, and is read from its beginning.
-    """
-    one, two = StoryEntry("", "a", 1.0, b"1"), StoryEntry("", "a", 2.0, b"2")
-    await store.keep(Changes(1.0, entries=[one], ended=[("", "a")]))
-    assert await store.stories("") == []
-
-    await store.keep(Changes(2.0, entries=[two]))
-
-    assert await store.stories("") == [one, two]
-    assert await store.prune(100.0, 100.0, 100) == 0
-
-
-async def test_long_stories_are_deleted_in_pieces(store: Store) -> None:
-    """
-    However long a story is, no more of it is deleted at once than wanted.
-    """
-    entries = [StoryEntry("", "a", 1.0, b"1")] * 5
-    await store.keep(Changes(1.0, entries=entries, ended=[("", "a")]))
-
-    assert [await store.prune(2.0, 2.0, 2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 @pytest.mark.parametrize("hours", [0.05, 1, 24, 24 * 365])
