@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-asterisk chaos fuzz soak lint format bench clean
+.PHONY: demo test test-asterisk chaos chaos-asterisk fuzz soak lint format bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ami-bridge demo
@@ -19,6 +19,10 @@ test-asterisk: $(VENV)/.installed
 # Faults at random, judged from outside: docs/reliability.md has the table of a run.
 chaos: $(VENV)/.installed
 	$(BIN)/python -m tests.chaos --faults 200 --minutes 15
+
+# The same with a real Asterisk 22 and SIP phones, judged by Asterisk's own CEL: needs root.
+chaos-asterisk: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos.real
 
 # Coverage-guided: what it finds becomes a test.
 fuzz: $(VENV)/.installed

@@ -218,6 +218,8 @@ class Run:
         """
         Name the fault that came last before what was found, or took what was in flight.
         """
+        if finding.what == "phantom":
+            return attrs.evolve(finding, blamed="link garbled")
         when = finding.time
         if when is None:
             when = self._hearing.when(finding.position + 1) + IN_FLIGHT_SECONDS

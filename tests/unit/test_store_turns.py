@@ -100,6 +100,33 @@ async def test_only_the_oldest_is_tried_again(store: Store) -> None:
     assert (hangup.id, hangup.attempts) == ("hangup", 2)
 
 
+async def test_a_lease_that_ended_in_a_pause(store: Store) -> None:
+    """
+    What was under way when its rule was paused is not attempted again after its lease.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    (dial,) = await claimed(store)
+    await store.pause("gone", "answer 410", 1.0)
+
+    assert names(await claimed(store, now=100.0)) == ["hangup"]
+
+    await store.settle(dial, FAILED, RetryAt(0.0, "answer 500"))
+    assert await store.waiting() == {"http://a:80": 2}
+    assert await claimed(store, now=100.0) == []
+
+
+async def test_a_lease_that_ended_after_a_pause(store: Store) -> None:
+    """
+    What was under way when somebody older came back into its lane is behind it after its lease.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    await store.pause("gone", "answer 410", 1.0)
+    assert names(await claimed(store)) == ["hangup"]
+    await store.resume(["gone"])
+
+    assert names(await claimed(store, now=100.0)) == ["dial"]
+
+
 async def test_what_is_sent_again_may_be_paused(store: Store) -> None:
     """
     A delivery of a paused rule that is owed once more waits for the end of the pause, too.
