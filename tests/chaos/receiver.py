@@ -100,7 +100,12 @@ class MoodyReceiver:
     async def _close(self) -> None:
         self._awake.set()
         if self._runner is not None:
+            server = self._runner.server
             await self._runner.cleanup()
+            # Connections that were accepted while the server closed.
+            await asyncio.sleep(0)
+            if server is not None:
+                await server.shutdown(0)
             self._runner = None
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

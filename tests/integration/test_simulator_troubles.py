@@ -108,12 +108,17 @@ async def test_stalled_connection() -> None:
     A stalled connection stays open and silent; what was withheld comes when it flows again.
     """
     ears = Ears()
+
+    def stall(happening: Happening) -> None:
+        # What is said reaches the clients afterwards.
+        if happening.what is What.SAID and happening.position == 2:
+            simulator.stall()
+
     async with (
-        Simulator(of(*UP, seconds=0.02)) as simulator,
+        Simulator(of(*UP, seconds=0.02), playing=Playing.HOLD, tell=stall) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events) as session,
     ):
         await ears.until(lambda: len(ears.names) == 1)
-        simulator.stall()
         asking = asyncio.create_task(session.ask({"Action": "Ping"}))
         async with asyncio.timeout(5):
             await simulator.finished.wait()
@@ -131,12 +136,15 @@ async def test_garbled_events() -> None:
     What is garbled reaches the client so, and only that.
     """
     ears = Ears()
+
+    def garble(happening: Happening) -> None:
+        if happening.what is What.SAID and happening.position == 2:
+            simulator.garble(lambda octets: octets.replace(b"Newchannel", b"Oldchannel"))
+
     async with (
-        Simulator(of(*UP, seconds=0.05)) as simulator,
+        Simulator(of(*UP, seconds=0.05), playing=Playing.HOLD, tell=garble) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events),
     ):
-        await ears.until(lambda: len(ears.names) == 1)
-        simulator.garble(lambda octets: octets.replace(b"Newchannel", b"Oldchannel"))
         async with asyncio.timeout(5):
             await simulator.finished.wait()
         await ears.until(lambda: len(ears.names) == 2)
