@@ -1,17 +1,15 @@
 """
 The store in this process's memory: for demonstrations, tests and whoever can afford a loss.
 
-There is no thread, no file and no waiting. What is delivered, and stories that are over, are
-dropped at once: nobody reads them. What was given up is kept for a look.
+There is no thread, no file and no waiting. Stories that are over are dropped at once; of what
+was delivered or given up the last is kept for a look.
 """
 
 import heapq
 import itertools
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,46 +20,33 @@ from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict
 
 from .memory_lanes import Owed, Queue
-from .store import LONGEST_LEASE, SET_BACK, Changes, Claims, GivenUp, Pause, StoryEntry, in_turn
+from .looking import Found, Kept, Tally, Wanted
+from .memory_looking import GaveUp, find, kept_delivered, kept_given_up, kept_owed, tallies
+from .memory_stories import StoriesInMemory
+from .store import LONGEST_LEASE, SET_BACK, Changes, Claims, GivenUp, Pause, in_turn
 
 log = logging.getLogger(__name__)
 
 
-@attrs.frozen
-class _GaveUp:
-    """
-    What was given up, as it was owed, and why.
-    """
-
-    owed: Owed
-    reason: str
-    time: float
-
-    def shown(self) -> GivenUp:
-        """
-        Give what others may see of it.
-        """
-        return GivenUp(self.owed.delivery, self.reason, self.time, self.owed.attempts)
-
-
-class InMemoryStore:
+class InMemoryStore(StoriesInMemory):
     """
     A `Store` that ends with the process; use it as a context manager.
 
-    The last *most_delivered* ids are known again, and as many as *most_given_up* deliveries
-    that were given up are kept.
+    The last *most_delivered* deliveries are known again, and as many as *most_given_up* that
+    were given up are kept.
     """
 
     def __init__(self, *, most_delivered: int = 10_000, most_given_up: int = 10_000) -> None:
-        self._most_given_up = most_given_up
+        super().__init__()
+        self._most_delivered, self._most_given_up = most_delivered, most_given_up
         #: By destination.
         self._queues: dict[str, Queue] = {}
         #: All that is owed, by the delivery's id.
         self._owed: dict[str, Owed] = {}
-        self._ages = itertools.count(1)
-        self._delivered: set[str] = set()
-        self._delivered_last: deque[str] = deque(maxlen=most_delivered)
-        self._given_up: dict[str, _GaveUp] = {}
+        self._seqs = itertools.count(1)
+        #: The latest are the last.
+        self._delivered: dict[str, tuple[Owed, Attempt | None]] = {}
+        self._given_up: dict[str, GaveUp] = {}
         #: Somebody's until the end of a lease, or until that end is noticed.
         self._leased: set[Owed] = set()
         #: No lease ends, and no time to live, before then.
@@ -70,10 +55,6 @@ class InMemoryStore:
         self._latest = 0.0
         self._pauses: dict[str, Pause] = {}
         self._health: dict[str, Health] = {}
-        self._attached: set[str] = set()
-        self._entries = itertools.count()
-        #: Those that are not over, by PBX and name; each entry with its place among all.
-        self._stories: dict[tuple[str, str], list[tuple[int, StoryEntry]]] = {}
         self._listeners: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
@@ -115,12 +96,8 @@ class InMemoryStore:
             known = delivery.id
             if known in self._owed or known in self._delivered or known in self._given_up:
                 continue
-            self._owe(Owed(delivery, next(self._ages), self._queue(delivery)))
-        for entry in changes.entries:
-            story = self._stories.setdefault((entry.pbx, entry.story), [])
-            story.append((next(self._entries), entry))
-        for name in changes.ended:
-            self._stories.pop(name, None)
+            self._owe(Owed(delivery, next(self._seqs), self._queue(delivery)))
+        self.keep_stories(changes.entries, changes.ended)
         if changes.deliveries:
             self._wake()
 
@@ -212,7 +189,7 @@ class InMemoryStore:
         owed.claimed = owed.leased = False
         if isinstance(verdict, Delivered):
             self._remove(owed)
-            self._remember(delivery.id)
+            self._remember(owed, attempt)
         else:
             if attempt is not None:
                 owed.attempts += (attempt,)
@@ -245,16 +222,14 @@ class InMemoryStore:
         else:
             owed.queue.remove(owed)
 
-    def _remember(self, delivered: str) -> None:
-        last = self._delivered_last
-        if len(last) == last.maxlen:
-            self._delivered.discard(last.popleft())
-        last.append(delivered)
-        self._delivered.add(delivered)
+    def _remember(self, owed: Owed, attempt: Attempt | None) -> None:
+        self._delivered[owed.delivery.id] = owed, attempt
+        if len(self._delivered) > self._most_delivered:
+            del self._delivered[next(iter(self._delivered))]
 
     def _give_up(self, owed: Owed, reason: str, now: float) -> None:
         self._remove(owed)
-        self._given_up[owed.delivery.id] = _GaveUp(owed, reason, now)
+        self._given_up[owed.delivery.id] = GaveUp(owed, reason, now)
         if len(self._given_up) > self._most_given_up:
             del self._given_up[next(iter(self._given_up))]
 
@@ -291,7 +266,9 @@ class InMemoryStore:
         latest = heapq.nlargest(
             limit, self._given_up.values(), key=lambda given_up: (given_up.time, given_up.owed.seq)
         )
-        return [given_up.shown() for given_up in latest]
+        return [
+            GivenUp(one.owed.delivery, one.reason, one.time, one.owed.attempts) for one in latest
+        ]
 
     async def send_again(self, ids: Sequence[str], now: float, expires: float) -> int:
         """
@@ -304,10 +281,62 @@ class InMemoryStore:
                 continue
             delivery = attrs.evolve(given_up.owed.delivery, created=now, expires=expires)
             queue, attempts = self._queue(delivery), given_up.owed.attempts
-            self._owe(Owed(delivery, next(self._ages), queue, attempts=attempts))
+            self._owe(Owed(delivery, next(self._seqs), queue, attempts=attempts))
             count += 1
         self._wake()
         return count
+
+    async def hurry(self, ids: Sequence[str], now: float) -> int:
+        """
+        Let deliveries that wait for their next attempt be due at *now*; say how many.
+        """
+        found = [owed for one in ids if (owed := self._owed.get(one)) and not owed.leased]
+        late = [owed for owed in found if owed.due is not None and owed.due > now]
+        for owed in late:
+            owed.queue.offer(owed, now)
+        self._wake()
+        return len(late)
+
+    async def drop(self, ids: Sequence[str], reason: str, now: float) -> int:
+        """
+        Give up deliveries that are owed, for a *reason*; say how many there were.
+        """
+        self._end_leases(now)
+        found = [owed for one in ids if (owed := self._owed.get(one)) and not owed.leased]
+        for owed in found:
+            self._give_up(owed, reason, now)
+        self._wake()
+        return len(found)
+
+    # -- looking -----------------------------------------------------------------------
+
+    async def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Found:
+        """
+        Find at most *limit* wanted deliveries, the latest first.
+        """
+        return find(self._kept(), wanted, limit, before)
+
+    async def look_up(self, one: str) -> Kept | None:
+        """
+        Give the delivery with the id *one*, with its attempts, if it is kept.
+        """
+        if found := self._owed.get(one):
+            return kept_owed(found)
+        if delivered := self._delivered.get(one):
+            return kept_delivered(*delivered)
+        gave_up = self._given_up.get(one)
+        return None if gave_up is None else kept_given_up(gave_up)
+
+    async def tallies(self) -> dict[str, Tally]:
+        """
+        Count what is owed and what was given up, by destination.
+        """
+        return tallies(self._owed.values(), self._given_up.values())
+
+    def _kept(self) -> Iterator[tuple[int, Kept]]:
+        yield from ((owed.seq, kept_owed(owed)) for owed in self._owed.values())
+        yield from ((one[0].seq, kept_delivered(*one)) for one in self._delivered.values())
+        yield from ((one.owed.seq, kept_given_up(one)) for one in self._given_up.values())
 
     # -- rules and destinations ---------------------------------------------------------
 
@@ -356,23 +385,6 @@ class InMemoryStore:
             self._health.pop(destination, None)
         else:
             self._health[destination] = health
-
-    # -- stories -------------------------------------------------------------------------
-
-    async def attach(self, pbx: str, now: float) -> bool:  # noqa: ARG002 - nobody asks since when
-        """
-        Note that *pbx* is listened to; tell whether it was at any time before.
-        """
-        before = pbx in self._attached
-        self._attached.add(pbx)
-        return before
-
-    async def stories(self, pbx: str) -> list[StoryEntry]:
-        """
-        Give the entries of all stories of *pbx* that are not over, in the order they were kept.
-        """
-        found = [story for (owner, _), story in self._stories.items() if owner == pbx]
-        return [entry for _, entry in heapq.merge(*found, key=itemgetter(0))]
 
     async def prune(self, delivered_before: float, given_up_before: float, limit: int) -> int:  # noqa: ARG002 - what was delivered is gone
         """

@@ -30,7 +30,7 @@ FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE true
 ON CONFLICT (id) DO NOTHING
 """  # noqa: S608 - our own names
 #: Lets the oldest that is owed of a lane be claimed.
-_ADVANCE = """
+ADVANCE = """
 UPDATE deliveries SET due = created
 WHERE due IS NULL AND seq = (
   SELECT min(seq) FROM deliveries WHERE state = 'waiting' AND destination = ? AND leg = ?
@@ -83,7 +83,7 @@ UPDATE deliveries
 SET state = 'delivered', due = NULL, attempts = ?, settled = ?, status = ?, seconds = ?
 WHERE seq = ? AND settled IS NULL
 """
-_GIVE_UP = """
+GIVE_UP = """
 UPDATE deliveries SET state = 'given up', due = NULL, attempts = ?, settled = ?, reason = ?
 WHERE seq = ? AND settled IS NULL
 """
@@ -183,7 +183,7 @@ def settle(
             moves_on = True
         case Abandoned(reason):
             ended = delivery.expires if attempt is None else attempt.began + attempt.seconds
-            done = connection.execute(_GIVE_UP, (delivery.attempts, ended, reason, seq))
+            done = connection.execute(GIVE_UP, (delivery.attempts, ended, reason, seq))
             moves_on = True
         case Delivered():
             status = None if attempt is None else attempt.status
@@ -197,7 +197,7 @@ def settle(
     if attempt is not None and not isinstance(verdict, Delivered):
         connection.execute(_ATTEMPT, (seq, *attempt_values(attempt)))
     if moves_on:
-        connection.execute(_ADVANCE, lane)
+        connection.execute(ADVANCE, lane)
 
 
 def take_back(connection: sqlite3.Connection, late: Iterable[Due], paused: Collection[str]) -> None:
@@ -210,7 +210,7 @@ def take_back(connection: sqlite3.Connection, late: Iterable[Due], paused: Colle
             connection.execute(_PAUSE, (seq,))
         else:
             connection.execute(_YIELD, (seq, *lane))
-        connection.execute(_ADVANCE, lane)
+        connection.execute(ADVANCE, lane)
 
 
 def give_up_expired(
@@ -226,8 +226,8 @@ def give_up_expired(
     ).fetchall()
     rows = [row for row in rows if row[0] not in claimed][:limit]
     reason = "its time to live ran out"
-    connection.executemany(_GIVE_UP, [(number, now, reason, seq) for seq, _, _, number in rows])
-    connection.executemany(_ADVANCE, {(destination, leg) for _, destination, leg, _ in rows})
+    connection.executemany(GIVE_UP, [(number, now, reason, seq) for seq, _, _, number in rows])
+    connection.executemany(ADVANCE, {(destination, leg) for _, destination, leg, _ in rows})
     return len(rows)
 
 
@@ -278,39 +278,6 @@ def given_up(connection: sqlite3.Connection, limit: int) -> list[GivenUp]:
     ]
 
 
-def send_again(
-    connection: sqlite3.Connection,
-    ids: Sequence[str],
-    now: float,
-    expires: float,
-    paused: Collection[str],
-) -> int:
-    """
-    Owe given-up deliveries once more, as the youngest of their lanes.
-    """
-    count = 0
-    for one in ids:
-        found = connection.execute(
-            "SELECT seq, rule_id, destination, leg FROM deliveries "
-            "WHERE id = ? AND state = 'given up'",
-            (one,),
-        ).fetchone()
-        if found is None:
-            continue
-        seq, rule_id, destination, leg = found
-        state = "paused" if rule_id in paused else "waiting"
-        (last,) = connection.execute("SELECT max(seq) FROM deliveries").fetchone()
-        connection.execute(
-            "UPDATE deliveries SET seq = ?, state = ?, created = ?, expires = ?, "
-            "settled = NULL, reason = NULL WHERE seq = ?",
-            (last + 1, state, now, expires, seq),
-        )
-        connection.execute("UPDATE attempts SET delivery = ? WHERE delivery = ?", (last + 1, seq))
-        connection.execute(_ADVANCE, (destination, leg))
-        count += 1
-    return count
-
-
 def prune(
     connection: sqlite3.Connection, delivered_before: float, given_up_before: float, limit: int
 ) -> int:
@@ -338,7 +305,7 @@ def pause(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]
     ).fetchall()
     free = [row for row in rows if row[0] not in claimed]
     connection.executemany(_PAUSE, [(seq,) for seq, _, _ in free])
-    connection.executemany(_ADVANCE, {(destination, leg) for _, destination, leg in free})
+    connection.executemany(ADVANCE, {(destination, leg) for _, destination, leg in free})
 
 
 def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]) -> None:
@@ -363,4 +330,4 @@ def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int
         free = [(seq,) for (seq,) in heads if seq not in claimed]
         connection.executemany("UPDATE deliveries SET due = NULL WHERE seq = ?", free)
         if len(free) == len(heads):
-            connection.execute(_ADVANCE, lane)
+            connection.execute(ADVANCE, lane)

@@ -7,7 +7,7 @@ All work is done by the one thread of `SqliteWriter`, many operations in a trans
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +18,12 @@ from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Attempt, Verdict
 
 from . import sqlite_deliveries as deliveries
+from . import sqlite_looking as looking
+from . import sqlite_steering as steering
 from .sqlite_claims import ClaimsInMemory
+from .looking import Found, Kept, Tally, Wanted
 from .sqlite_file import open_file, take_possession
+from .sqlite_looking import look
 from .sqlite_writer import SqliteWriter
 from .store import SET_BACK, Changes, Claims, GivenUp, Pause, StoryEntry, in_turn
 
@@ -189,10 +193,62 @@ class SqliteStore:
         Owe given-up deliveries once more, with a new time to live; say how many there were.
         """
         count = await self._writer.do(
-            lambda connection: deliveries.send_again(connection, ids, now, expires, self._paused)
+            lambda connection: steering.send_again(connection, ids, now, expires, self._paused)
         )
         self._wake()
         return count
+
+    async def hurry(self, ids: Sequence[str], now: float) -> int:
+        """
+        Let deliveries that wait for their next attempt be due at *now*; say how many.
+        """
+        held = self._claims.held(now)
+        count = await self._writer.do(lambda connection: steering.hurry(connection, ids, now, held))
+        self._wake()
+        return count
+
+    async def drop(self, ids: Sequence[str], reason: str, now: float) -> int:
+        """
+        Give up deliveries that are owed, for a *reason*; say how many there were.
+        """
+        held = self._claims.held(now)
+        count = await self._writer.do(
+            lambda connection: steering.drop(connection, ids, reason, now, held)
+        )
+        self._wake()
+        return count
+
+    # -- looking -----------------------------------------------------------------------
+
+    async def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Found:
+        """
+        Find at most *limit* wanted deliveries, the latest first.
+        """
+        return await look(self._path, lambda file: looking.find(file, wanted, limit, before))
+
+    async def look_up(self, one: str) -> Kept | None:
+        """
+        Give the delivery with the id *one*, with its attempts, if it is kept.
+        """
+        return await look(self._path, lambda file: looking.look_up(file, one))
+
+    async def tallies(self) -> dict[str, Tally]:
+        """
+        Count what is owed and what was given up, by destination.
+        """
+        return await look(self._path, looking.tallies)
+
+    async def entries(self, pbx: str, stories: Collection[str], limit: int) -> list[StoryEntry]:
+        """
+        Give the first *limit* entries of *stories*, which may be over, as far as they are kept.
+        """
+        return await look(self._path, lambda file: looking.entries(file, pbx, stories, limit))
+
+    async def stories_naming(self, pbx: str, text: str, limit: int) -> list[str]:
+        """
+        Find stories in whose messages *text* occurs; that may take its time.
+        """
+        return await look(self._path, lambda file: looking.stories_naming(file, pbx, text, limit))
 
     # -- rules and destinations ---------------------------------------------------------
 

@@ -12,7 +12,7 @@ bridge that starts again can read them again and know what it knew.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import attrs
@@ -21,16 +21,23 @@ from ami_bridge.core.breaker import Health
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Attempt, Verdict
 
+from .looking import DeliveryState, Found, Kept, Tally, Wanted
+
 __all__ = [
     "LONGEST_LEASE",
     "SET_BACK",
     "Changes",
     "Claims",
     "Delivery",
+    "DeliveryState",
+    "Found",
     "GivenUp",
+    "Kept",
     "Pause",
     "Store",
     "StoryEntry",
+    "Tally",
+    "Wanted",
     "in_turn",
 ]
 
@@ -171,6 +178,37 @@ class Store(Protocol):
         Each is the youngest of its lane then. Its attempts are counted on.
         """
 
+    async def hurry(self, ids: Sequence[str], now: float) -> int:
+        """
+        Let deliveries that wait for their next attempt be due at *now*; say how many.
+
+        Those behind another one of their lane, and those that are being attempted, stay.
+        """
+
+    async def drop(self, ids: Sequence[str], reason: str, now: float) -> int:
+        """
+        Give up deliveries that are owed, for a *reason*; say how many there were.
+
+        Those that are being attempted stay.
+        """
+
+    async def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Found:
+        """
+        Find at most *limit* wanted deliveries, the latest first.
+
+        *before* is the `Found.next` of the page before; it stays good while others are put.
+        """
+
+    async def look_up(self, one: str) -> Kept | None:
+        """
+        Give the delivery with the id *one*, with its attempts, if it is kept.
+        """
+
+    async def tallies(self) -> dict[str, Tally]:
+        """
+        Count what is owed and what was given up, by destination.
+        """
+
     async def pause(self, rule_id: str, reason: str, now: float) -> None:
         """
         Keep back the deliveries of a rule, present and future, until `resume`.
@@ -206,6 +244,16 @@ class Store(Protocol):
     async def stories(self, pbx: str) -> list[StoryEntry]:
         """
         Give the entries of all stories of *pbx* that are not over, in the order they were kept.
+        """
+
+    async def entries(self, pbx: str, stories: Collection[str], limit: int) -> list[StoryEntry]:
+        """
+        Give the first *limit* entries of *stories*, which may be over, as far as they are kept.
+        """
+
+    async def stories_naming(self, pbx: str, text: str, limit: int) -> list[str]:
+        """
+        Find stories in whose messages *text* occurs; that may take its time.
         """
 
     async def prune(self, delivered_before: float, given_up_before: float, limit: int) -> int:

@@ -1,0 +1,70 @@
+"""
+What Asterisk said of the calls that are up, in this process's memory.
+"""
+
+import heapq
+import itertools
+from collections.abc import Collection, Iterable
+from operator import itemgetter
+
+from .store import StoryEntry
+
+
+class StoriesInMemory:
+    """
+    The part of a `Store` that is about stories; those that are over are dropped at once.
+    """
+
+    def __init__(self) -> None:
+        self._attached: set[str] = set()
+        self._ages = itertools.count()
+        #: Those that are not over, by PBX and name; each entry with its place among all.
+        self._stories: dict[tuple[str, str], list[tuple[int, StoryEntry]]] = {}
+
+    def keep_stories(self, entries: Iterable[StoryEntry], ended: Iterable[tuple[str, str]]) -> None:
+        """
+        Keep *entries*, and drop the stories that *ended*.
+        """
+        for entry in entries:
+            story = self._stories.setdefault((entry.pbx, entry.story), [])
+            story.append((next(self._ages), entry))
+        for name in ended:
+            self._stories.pop(name, None)
+
+    async def attach(self, pbx: str, now: float) -> bool:  # noqa: ARG002 - nobody asks since when
+        """
+        Note that *pbx* is listened to; tell whether it was at any time before.
+        """
+        before = pbx in self._attached
+        self._attached.add(pbx)
+        return before
+
+    async def stories(self, pbx: str) -> list[StoryEntry]:
+        """
+        Give the entries of all stories of *pbx* that are not over, in the order they were kept.
+        """
+        found = [story for (owner, _), story in self._stories.items() if owner == pbx]
+        return _in_order(found)
+
+    async def entries(self, pbx: str, stories: Collection[str], limit: int) -> list[StoryEntry]:
+        """
+        Give the first *limit* entries of *stories*, as far as they are kept.
+        """
+        found = [self._stories[pbx, name] for name in stories if (pbx, name) in self._stories]
+        return _in_order(found)[:limit]
+
+    async def stories_naming(self, pbx: str, text: str, limit: int) -> list[str]:
+        """
+        Find stories in whose messages *text* occurs.
+        """
+        octets = text.encode()
+        found = (
+            name
+            for (owner, name), story in self._stories.items()
+            if owner == pbx and any(octets in entry.messages for _, entry in story)
+        )
+        return list(itertools.islice(found, limit))
+
+
+def _in_order(stories: Iterable[list[tuple[int, StoryEntry]]]) -> list[StoryEntry]:
+    return [entry for _, entry in heapq.merge(*stories, key=itemgetter(0))]

@@ -1,0 +1,83 @@
+"""
+What operators do to deliveries in SQLite, inside a transaction.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+
+from .sqlite_deliveries import ADVANCE, GIVE_UP
+
+
+def send_again(
+    connection: sqlite3.Connection,
+    ids: Sequence[str],
+    now: float,
+    expires: float,
+    paused: Collection[str],
+) -> int:
+    """
+    Owe given-up deliveries once more, as the youngest of their lanes.
+    """
+    count = 0
+    for one in ids:
+        found = connection.execute(
+            "SELECT seq, rule_id, destination, leg FROM deliveries "
+            "WHERE id = ? AND state = 'given up'",
+            (one,),
+        ).fetchone()
+        if found is None:
+            continue
+        seq, rule_id, destination, leg = found
+        state = "paused" if rule_id in paused else "waiting"
+        (last,) = connection.execute("SELECT max(seq) FROM deliveries").fetchone()
+        connection.execute(
+            "UPDATE deliveries SET seq = ?, state = ?, created = ?, expires = ?, "
+            "settled = NULL, reason = NULL WHERE seq = ?",
+            (last + 1, state, now, expires, seq),
+        )
+        connection.execute("UPDATE attempts SET delivery = ? WHERE delivery = ?", (last + 1, seq))
+        connection.execute(ADVANCE, (destination, leg))
+        count += 1
+    return count
+
+
+def hurry(
+    connection: sqlite3.Connection, ids: Iterable[str], now: float, claimed: Collection[int]
+) -> int:
+    """
+    Let those of *ids* be due now that are the next of their lanes, and not *claimed*.
+    """
+    count = 0
+    for one in ids:
+        found = connection.execute(
+            "SELECT seq FROM deliveries WHERE id = ? AND due > ?", (one, now)
+        ).fetchone()
+        if found is not None and found[0] not in claimed:
+            connection.execute("UPDATE deliveries SET due = ? WHERE seq = ?", (now, found[0]))
+            count += 1
+    return count
+
+
+def drop(
+    connection: sqlite3.Connection,
+    ids: Iterable[str],
+    reason: str,
+    now: float,
+    claimed: Collection[int],
+) -> int:
+    """
+    Give up those of *ids* that are owed, and not *claimed*.
+    """
+    count = 0
+    for one in ids:
+        found = connection.execute(
+            "SELECT seq, attempts, destination, leg FROM deliveries "
+            "WHERE id = ? AND settled IS NULL",
+            (one,),
+        ).fetchone()
+        if found is not None and found[0] not in claimed:
+            seq, attempts, *lane = found
+            connection.execute(GIVE_UP, (attempts, now, reason, seq))
+            connection.execute(ADVANCE, lane)
+            count += 1
+    return count
