@@ -32,7 +32,7 @@ async def test_half_open_peer_is_noticed() -> None:
     async with AmiServer(fall_silent, welcome) as server:
         settings = settings_for(server, keepalive_seconds=0.05, keepalive_deadline_seconds=0.05)
         async with linked(server, ears, settings=settings):
-            await ears.until(lambda: len(ears.logins) == 2)
+            await ears.until(lambda: len(ears.logins) >= 2)
     assert [action["Action"] for action in server.peers[0].actions][-1] == "Ping"
     assert str(ears.losses[0]).endswith("no answer to Ping within 0.05 s")
 
@@ -54,7 +54,7 @@ async def test_no_ping_while_events_come() -> None:
         settings = settings_for(server, keepalive_seconds=0.15)
         async with AmiSession(settings, on_events=ears.on_events) as session:
             listening = asyncio.create_task(session.listen())
-            await ears.until(lambda: len(ears.events) == 20)
+            await ears.until(lambda: len(ears.events) >= 20)
             before = [action["Action"] for action in server.peers[0].actions]
             await ears.until(lambda: len(server.peers[0].actions) > len(before))
             listening.cancel()
@@ -76,7 +76,7 @@ async def test_closed_in_the_middle_of_a_message() -> None:
 
     ears = Ears()
     async with AmiServer(cut, welcome) as server, linked(server, ears):
-        await ears.until(lambda: len(ears.logins) == 2)
+        await ears.until(lambda: len(ears.logins) >= 2)
 
     assert [type(heard).__name__ for heard in ears.events] == ["Newstate"]
     assert "in the middle of a message" in str(ears.losses[0])
@@ -96,7 +96,7 @@ async def test_shutdown_of_asterisk(restart: str, said: str) -> None:
 
     ears = Ears()
     async with AmiServer(shut_down, welcome) as server, linked(server, ears):
-        await ears.until(lambda: len(ears.logins) == 2)
+        await ears.until(lambda: len(ears.logins) >= 2)
 
         assert len(server.peers) == 2
     assert [type(heard).__name__ for heard in ears.events] == ["Hangup"]
@@ -114,7 +114,7 @@ async def test_reset_by_the_peer() -> None:
 
     ears = Ears()
     async with AmiServer(reset, welcome) as server, linked(server, ears):
-        await ears.until(lambda: len(ears.logins) == 2)
+        await ears.until(lambda: len(ears.logins) >= 2)
 
     assert isinstance(ears.losses[0], AmiLost)
 
@@ -139,7 +139,7 @@ async def test_pauses_double_up_to_a_bound_and_begin_anew() -> None:
     scripts = [cut_off] * 5 + [let_in_and_close, cut_off, welcome]
     ears = Ears()
     async with AmiServer(*scripts) as server, linked(server, ears):
-        await ears.until(lambda: len(ears.logins) == 2)
+        await ears.until(lambda: len(ears.logins) >= 2)
 
     assert ears.pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0, 2.0]
 
@@ -173,7 +173,7 @@ async def test_pbx_that_is_down_for_a_while() -> None:
             again = AmiServer()
             again.port = port
             async with again:
-                await ears.until(lambda: len(ears.logins) == 2)
+                await ears.until(lambda: len(ears.logins) >= 2)
                 await again.stop()
         assert "Connection refused" in str(ears.losses[2])
 
@@ -193,7 +193,7 @@ async def test_nothing_is_sent_again() -> None:
         await ears.until(lambda: ears.logins)
         with pytest.raises(AmiLost, match="closed the connection"):
             await link.ask({"Action": "Originate", "Async": "true"})
-        await ears.until(lambda: len(ears.logins) == 2)
+        await ears.until(lambda: len(ears.logins) >= 2)
         await link.ask({"Action": "Ping"})
 
     assert "Originate" not in [action["Action"] for action in server.peers[1].actions]
@@ -217,7 +217,7 @@ async def test_callbacks_of_the_link_that_raise() -> None:
         AmiServer(let_in_and_close, welcome) as server,
         linked(server, ears, on_login=on_login, on_lost=on_lost) as link,
     ):
-        await ears.until(lambda: len(ears.logins) == 2)
+        await ears.until(lambda: len(ears.logins) >= 2)
 
     assert link.oddities.counts["callback that failed"] == 3
 

@@ -249,7 +249,7 @@ async def test_callback_that_raises(caplog: pytest.LogCaptureFixture) -> None:
         AmiServer(says(*pieces)) as server,
         linked(server, ears, on_events=clumsy) as link,
     ):
-        await ears.until(lambda: len(ears.events) == 3)
+        await ears.until(lambda: len(ears.events) >= 3)
 
         assert not ears.losses
     assert link.oddities.counts["callback that failed"] == 2

@@ -202,10 +202,10 @@ async def test_one_destination_delays_no_other(behaviour: Behaviour) -> None:
         sending(settings) as (store, _),
     ):
         await owe(store, *[delivery(f"s{n}", slow.url, leg=str(n)) for n in range(50)])
-        await until(lambda: len(slow.heard) == 4)
+        await until(lambda: len(slow.heard) >= 4)
         began = time.monotonic()
         await owe(store, *[delivery(f"f{n}", fast.url, leg=str(n)) for n in range(50)])
-        await until(lambda: len(fast.heard) == 50)
+        await until(lambda: len(fast.heard) >= 50)
 
         assert time.monotonic() - began < 3
         assert slow.most_in_flight <= 4

@@ -100,7 +100,7 @@ async def test_settings_can_change() -> None:
         await owe(store, *[delivery(str(n), receiver.url, leg=str(n)) for n in range(3)])
         await until(lambda: bool(receiver.heard))
         sender.apply(attrs.evolve(HASTY, concurrency=2))
-        await until(lambda: len(receiver.heard) == 3)
+        await until(lambda: len(receiver.heard) >= 3)
 
     assert paths(receiver) == ["0", "1", "2"]
 

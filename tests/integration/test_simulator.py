@@ -36,7 +36,7 @@ async def test_events_of_a_recording_reach_a_client() -> None:
     ears = Ears()
     async with Simulator(pieces, speed=0) as simulator:
         async with AmiSession(settings_for(simulator), on_events=ears.on_events):
-            await ears.until(lambda: len(ears.events) == 3)
+            await ears.until(lambda: len(ears.events) >= 3)
 
         assert simulator.finished.is_set()
     assert [type(event).__name__ for event in ears.events] == [
@@ -145,7 +145,7 @@ async def test_log_with_line_feeds_and_no_end() -> None:
         Simulator(lambda: [(None, log)]) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events),
     ):
-        await ears.until(lambda: len(ears.events) == 3)
+        await ears.until(lambda: len(ears.events) >= 3)
 
     assert [type(event).__name__ for event in ears.events][1:] == ["Newchannel", "Hangup"]
 
@@ -160,9 +160,9 @@ async def test_channels_of_the_moment() -> None:
         Simulator(of(up, HANGUP, seconds=0.2)) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events) as session,
     ):
-        await ears.until(lambda: len(ears.names) == 2)
+        await ears.until(lambda: len(ears.names) >= 2)
         both = await session.list_channels()
-        await ears.until(lambda: len(ears.events) == 4)
+        await ears.until(lambda: len(ears.events) >= 4)
         rest = await session.list_channels()
 
     assert [row.uniqueid for row in both] == ["1795408646.1", "1795408646.2"]
@@ -180,9 +180,9 @@ async def test_recorded_times_scaled_by_speed() -> None:
         Simulator(pieces, speed=10) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events),
     ):
-        await ears.until(lambda: len(ears.events) == 2)
+        await ears.until(lambda: len(ears.events) >= 2)
         began = loop.time()
-        await ears.until(lambda: len(ears.events) == 3)
+        await ears.until(lambda: len(ears.events) >= 3)
 
     assert 0.1 < loop.time() - began < 1.0
 
@@ -299,7 +299,7 @@ async def test_one_read_for_what_is_due_together() -> None:
         Simulator(lambda: chunks, speed=5) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events),
     ):
-        await ears.until(lambda: len(ears.names) == 100)
+        await ears.until(lambda: len(ears.names) >= 100)
 
     # The login and two moments; TCP may cut each of them in two.
     assert len(ears.batches) <= 6

