@@ -5,11 +5,14 @@ Every exception of the program, and who must act on it.
 
     AmiBridgeError                                                exit
     ├── ConfigError          the operator edits a file              78
+    │   └── RulesFileError   the operator looks after the file      74
     ├── AmiError
     │   ├── AmiLoginRefused  the operator fixes the credentials     77
     │   ├── AmiLost          nobody: the bridge reconnects          69
     │   ├── AmiUnanswered    nobody: the PBX is busy or half dead   69
     │   └── AmiActionRefused the operator grants a permission       77
+    ├── BridgeUnreachable    the operator starts the bridge         69
+    ├── BridgeRefused        the operator asks for something else    1
     ├── StoreError           the operator looks after the disk      74
     └── RecordingError       the file is damaged                    65
 
@@ -61,6 +64,21 @@ class ConfigError(AmiBridgeError):
         lines = [f"{self.source}: {count} problem{'' if count == 1 else 's'}"]
         lines += [f"  {problem.path:<{width}}  {problem.message}" for problem in self.problems]
         return "\n".join(lines)
+
+
+class RulesFileError(ConfigError):
+    """
+    The rules file cannot be written, or somebody else has written it meanwhile.
+    """
+
+    exit_code = 74
+
+    def __init__(self, source: Path | str, reason: str) -> None:
+        super().__init__(source, [Problem("", reason)])
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
 
 
 class AmiError(AmiBridgeError):
@@ -135,6 +153,33 @@ class AmiActionRefused(AmiError):  # noqa: N818 - as above
 
     def __str__(self) -> str:
         return f"{self.address} refused the action {self.action}: {self.reason}"
+
+
+class BridgeUnreachable(AmiBridgeError):  # noqa: N818 - as above
+    """
+    No running bridge answers at its control socket.
+    """
+
+    exit_code = 69
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"no bridge answers at {self.path}: {self.reason}; is it running, and is there a "
+            "table [control] in its rules?"
+        )
+
+
+class BridgeRefused(AmiBridgeError):  # noqa: N818 - as above
+    """
+    The running bridge does not do what was asked; it has said why.
+    """
+
+    exit_code = 1
 
 
 class StoreError(AmiBridgeError):

@@ -18,6 +18,7 @@ from .core.deliveries import DeliveryTerms
 from .core.destinations import Destinations
 from .core.retry import RetrySchedule
 from .core.rules import Rule
+from .core.scopes import Scope
 from .errors import Problem
 
 #: How the bridge introduces itself to receivers.
@@ -164,6 +165,37 @@ class StoreSettings:
 
 
 @attrs.frozen
+class Token:
+    """
+    By what a program, or a person with a browser, is let in over HTTP.
+    """
+
+    #: Who has it, for logs.
+    name: str
+    secret: str = attrs.field(repr=False)
+    #: Whose calls, deliveries and requests exist for its holder.
+    scope: Scope = attrs.field(factory=Scope)
+    #: Whether its holder may change anything.
+    may_change: bool = False
+
+
+@attrs.frozen
+class ControlSettings:
+    """
+    How the running bridge can be looked at and steered.
+    """
+
+    #: The Unix socket of the command line; whoever may open it may do everything.
+    socket: Path | None = None
+    #: Where HTTP is listened to, if anywhere.
+    host: str | None = None
+    port: int = 8088
+    #: Browsers come by HTTPS, through a proxy in front of it.
+    behind_https: bool = False
+    tokens: tuple[Token, ...] = ()
+
+
+@attrs.frozen
 class Config:
     """
     The rules as a whole.
@@ -175,6 +207,8 @@ class Config:
     delivery: DeliverySettings = attrs.field(factory=DeliverySettings)
     #: In memory, unless a rules file was read.
     store: StoreSettings = attrs.field(factory=StoreSettings)
+    #: None: nothing listens.
+    control: ControlSettings | None = None
     rules: tuple[Rule, ...] = ()
     #: Where it was read from; None for the built-in defaults.
     source: Path | None = None

@@ -11,7 +11,6 @@ Times are seconds after the call's first event: of the Dial event, the answer an
 """
 
 import time
-import unicodedata
 from collections.abc import Container, Iterator
 
 import attrs
@@ -25,6 +24,8 @@ from ami_bridge.core.call_events import (
     HangupDialect,
     call_status,
 )
+
+from .columns import padded, visible
 
 _ANSWERS = (EventType.ANSWER_IN, EventType.ANSWER_OUT)
 #: Q.850: the call was answered by another phone.
@@ -153,8 +154,8 @@ class CallTable:
             times = times[: 2 * _TIME_WIDTH] + " " * _TIME_WIDTH
         else:
             status = self._outcome(hangup)
-        extension = click.style(_padded(dial.extension, _EXTENSION_WIDTH), bold=True)
-        party = _padded(_party(latest), _PARTY_WIDTH)
+        extension = click.style(padded(dial.extension, _EXTENSION_WIDTH), bold=True)
+        party = padded(_party(latest), _PARTY_WIDTH)
         return f"  {extension} {flow} {party}{times}  {status}"
 
     def _outcome(self, hangup: CallEvent) -> str:
@@ -181,14 +182,14 @@ def _heading() -> str:
 
 
 def _title(call_id: str, first: CallEvent) -> str:
-    caller = _visible(" ".join(filter(None, (first.caller_id_num, first.caller_id_name))))
-    called = _visible(first.called_number or first.called_extension)
-    parts = [click.style(_visible(call_id), fg="yellow")]
+    caller = visible(" ".join(filter(None, (first.caller_id_num, first.caller_id_name))))
+    called = visible(first.called_number or first.called_extension)
+    parts = [click.style(visible(call_id), fg="yellow")]
     if first.time is not None:
         parts.append(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.time)))
     parts.append(click.style(f"{caller or 'unknown'} → {called or 'unknown'}", bold=True))
     if first.called_did and first.called_did != first.called_number:
-        parts.append(f"on {_visible(first.called_did)}")
+        parts.append(f"on {visible(first.called_did)}")
     return "  ".join(parts)
 
 
@@ -219,32 +220,3 @@ def _lasted(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
-
-
-def _visible(text: str) -> str:
-    """
-    Put a mark in place of what a terminal would obey.
-    """
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-
-
-def _padded(text: str, width: int) -> str:
-    """
-    Make *text* as wide as *width* columns of a terminal: Chinese letters take two.
-    """
-    text = _visible(text)
-    room = width
-    for index, letter in enumerate(text):
-        columns = _columns(letter)
-        if columns > room or (columns == room and _columns(text[index + 1 : index + 2])):
-            return f"{text[:index]}…" + " " * (room - 1)
-        room -= columns
-    return text + " " * room
-
-
-def _columns(letter: str) -> int:
-    if not letter or unicodedata.combining(letter):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -3,7 +3,6 @@ What a replay prints: a table, lines of JSON, or the requests that the rules wou
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -12,11 +11,9 @@ import click
 from ami_bridge.core.call_events import CallEvent, HangupDialect
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.json_lines import to_json_line
+from ami_bridge.core.masking import masked_headers
 
 from .call_table import CallTable
-
-#: Header names whose values let somebody in.
-_SECRET = re.compile(r"auth|cookie|credential|key|password|secret|signature|token", re.IGNORECASE)
 
 Echo = Callable[[str], None]
 
@@ -143,13 +140,6 @@ class Requests:
             click.secho("The rules ask for none of these events.", err=True, fg="yellow")
 
 
-def _headers(delivery: Delivery) -> dict[str, str]:
-    return {
-        name: "(not shown)" if _SECRET.search(name) else value
-        for name, value in delivery.request.headers.items()
-    }
-
-
 def _body(delivery: Delivery) -> str | None:
     body = delivery.request.body
     return None if body is None else body.decode(errors="replace")
@@ -163,7 +153,7 @@ def _as_json(call_event: CallEvent, delivery: Delivery) -> str:
         "rule": delivery.rule_id,
         "method": delivery.request.method.value,
         "url": delivery.request.url,
-        "headers": _headers(delivery),
+        "headers": masked_headers(delivery.request.headers),
         "body": _body(delivery),
     }
     return json.dumps(line, ensure_ascii=False)
@@ -173,7 +163,7 @@ def _as_http(call_event: CallEvent, delivery: Delivery) -> Iterable[str]:
     about = f"# {call_event.type.value} of {call_event.extension}, for request {delivery.rule_id}"
     yield click.style(about, dim=True)
     yield f"{click.style(delivery.request.method.value, fg='cyan')} {delivery.request.url}"
-    for name, value in _headers(delivery).items():
+    for name, value in masked_headers(delivery.request.headers).items():
         yield click.style(f"{name}: {value}", dim=True)
     yield ""
     body = _body(delivery)

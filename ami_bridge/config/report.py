@@ -2,25 +2,24 @@
 The rules as understood, in lines for the eye, without anything that is secret.
 """
 
-import re
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlsplit
 
 from ami_bridge.core.call_events import EventType, HangupDialect
 from ami_bridge.core.extensions import IdentityPattern, PartyKind, WhoIsWho
+from ami_bridge.core.masking import is_confidential, masked_url
 from ami_bridge.core.rules import EVERYONE, ExtensionPattern, Rule
+from ami_bridge.core.scopes import Scope
 from ami_bridge.core.signing import Credentials
 from ami_bridge.settings import (
     AsteriskSettings,
     Config,
+    ControlSettings,
     DeliverySettings,
     PbxSettings,
     StoreSettings,
     TlsVerification,
 )
 
-#: Names of query parameters whose values are not shown.
-_CONFIDENTIAL = re.compile(r"auth|key|pass|pwd|secret|sig|token", re.IGNORECASE)
 _SCHEMES = {"Basic": "by user and password", "Bearer": "by a bearer token"}
 _PARTIES = {
     PartyKind.EXTENSION: "extensions",
@@ -44,9 +43,10 @@ def describe(config: Config) -> list[str]:
         "",
         *_delivery(config.delivery),
         *_store(config.store),
+        *_control(config.control),
         "",
         f"Requests: {len(config.rules)}, of which {enabled} enabled",
-        *(line for rule in config.rules for line in _request(rule, config.hangup_dialect)),
+        *(line for rule in config.rules for line in describe_request(rule, config.hangup_dialect)),
         *(["  Nobody will be told of anything."] if not enabled else []),
     ]
 
@@ -138,10 +138,31 @@ def _store(store: StoreSettings) -> Iterator[str]:
         )
 
 
-def _request(rule: Rule, dialect: HangupDialect) -> Iterator[str]:
+def _control(control: ControlSettings | None) -> Iterator[str]:
+    if control is None:
+        yield "Control: off; nothing listens"
+        return
+    yield f"Control: socket {control.socket}"
+    if control.host is not None:
+        yield f"  HTTP at {control.host}:{control.port}"
+    for token in control.tokens:
+        may = "read and change" if token.may_change else "read"
+        yield f"  token {token.name}: may {may}, {_in_scope(token.scope)}"
+    if control.host is not None and not control.tokens:
+        yield "  Nobody can log in: there are no tokens."
+
+
+def _in_scope(scope: Scope) -> str:
+    return "everybody" if scope.everybody else _whose(ExtensionPattern(scope.text))
+
+
+def describe_request(rule: Rule, dialect: HangupDialect) -> Iterator[str]:
+    """
+    Say what *rule* means; what is said in *dialect* anyway is not said again.
+    """
     form = f" ({rule.format.value})" if rule.method == "POST" else ""
     yield f"  {rule.id}{'' if rule.enabled else ' - DISABLED'}"
-    yield f"    {rule.method}{form} {masked(rule.url)}"
+    yield f"    {rule.method}{form} {masked_url(rule.url)}"
     yield f"    of {'; '.join(_whose(pattern) for pattern in rule.extensions)}"
     yield f"    when {', '.join(event.value for event in EventType if event in rule.events)}"
     if rule.hangup_dialect not in (None, dialect):
@@ -149,7 +170,7 @@ def _request(rule: Rule, dialect: HangupDialect) -> Iterator[str]:
     if rule.fields:
         yield f"    fields {', '.join(rule.fields)}"
     for name, template in rule.parameters.items():
-        value = "***" if _CONFIDENTIAL.search(name) else template.text
+        value = "***" if is_confidential(name) else template.text
         yield f"    parameter {name} = {value}"
     if rule.headers:
         yield f"    headers {', '.join(rule.headers)}"
@@ -180,17 +201,3 @@ def _whose(pattern: ExtensionPattern) -> str:
     if "*" in number or "?" in number:
         return f"extensions of tenant {tenant} whose number is like {number}"
     return f"extension {pattern.text}"
-
-
-def masked(url: str) -> str:
-    """
-    Give *url* without the values in its query that look like secrets.
-    """
-    query = urlsplit(url).query
-    if not any(_CONFIDENTIAL.search(name) for name, _ in parse_qsl(query, keep_blank_values=True)):
-        return url
-    shown = "&".join(
-        re.sub(r"=.*", "=***", pair) if _CONFIDENTIAL.search(pair.partition("=")[0]) else pair
-        for pair in query.split("&")
-    )
-    return url.replace(f"?{query}", f"?{shown}", 1)

@@ -120,6 +120,16 @@ class Rule:
     #: How a Hangup words its CallStatus for this rule; None means as the rules say for all.
     hangup_dialect: HangupDialect | None = None
 
+    def why_not(self, call_event: CallEvent) -> str:
+        """
+        Say why this rule is not told of *call_event*; empty if it is.
+        """
+        if call_event.type not in self.events:
+            return f"asks for {', '.join(sorted(self.events))} only"
+        if not any(pattern.matches(call_event.extension) for pattern in self.extensions):
+            return f"asks for {', '.join(pattern.text for pattern in self.extensions)} only"
+        return "" if self.enabled else "is disabled"
+
     def wants(self, call_event: CallEvent) -> bool:
         """
         Tell whether this rule asks to be told of *call_event*.

@@ -65,6 +65,7 @@ def write_examples(folder: Path) -> Path:
         (folder / name).write_text(_certificate(), encoding="ascii")
     for name in ("ami-secret", "helpdesk-password", "erp-token"):
         (folder / name).write_text("s3cret\n", encoding="utf-8")
+    (folder / "wallboard-token").write_text(f"{'0a' * 32}\n", encoding="ascii")
     (folder / "helpdesk-signing-secrets").write_text(f"{SIGNING_SECRET}\n", encoding="ascii")
     path = folder / "rules.toml"
     text = DEFAULT_FILE.read_text(encoding="utf-8")

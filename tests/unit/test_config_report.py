@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ami_bridge.config import load_config
-from ami_bridge.config.report import describe, masked
+from ami_bridge.config.report import describe
+from ami_bridge.core.masking import masked_url
 from ami_bridge.settings import Config
 from tests.unit.rules_files import load, request, write_examples
 
@@ -89,4 +90,4 @@ def test_masked_urls(url: str, shown: str) -> None:
     """
     What looks like a secret in a query is not shown; everything else is as written.
     """
-    assert masked(url) == shown
+    assert masked_url(url) == shown
