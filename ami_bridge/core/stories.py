@@ -80,6 +80,13 @@ class Stories:
             self._shaken[story.name] = story
         return story.name
 
+    def together(self, name: str) -> frozenset[str]:
+        """
+        Give the names of the stories that the one called *name* has become one with.
+        """
+        found = (story.names for story in self._by_key.values() if name in story.names)
+        return frozenset(next(found, {name}))
+
     def take_ended(self, *, all_shaken: bool = False) -> list[str]:
         """
         Give the names of the stories that ended since the last time, and forget them.
