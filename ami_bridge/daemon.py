@@ -6,6 +6,7 @@ again. A stop first ends the listening and then lets the sender finish within it
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from .adapters.sender import Sender
 from .adapters.store import Changes, Store
 from .adapters.stores import open_store
 from .adapters.systemd import ServiceManager
+from .control.app import ControlServer
 from .core.call_events import CallEvent
 from .errors import ConfigError
 from .pbx import Pbx
-from .settings import Config
+from .running import RunningBridge
+from .settings import Config, ControlSettings
 from .signals import reload_on_hangup
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 LOOK_AT_RULES_SECONDS = 2.0
 #: How often what is out of time is given up, and what is old deleted, in seconds.
 TIDY_UP_SECONDS = 30.0
+#: How long after a failure the HTTP application is opened again, in seconds.
+OPEN_AGAIN_SECONDS = 10.0
 #: Rows that are tidied up at once, so that nothing else waits for long.
 TIDY_UP_ROWS = 500
 #: Reads of AMI bytes whose result waits for the store; more than this and it is told.
@@ -58,7 +63,14 @@ class Daemon:
         #: What the PBXs have said and the store has not kept yet.
         self._unkept: asyncio.Queue[Changes] = asyncio.Queue()
         self._reload = asyncio.Event()
+        #: Why the rules file as it is now is not in force; empty if it is.
+        self._refused = ""
         self._pbxs: dict[str, tuple[Pbx, asyncio.Task[None]]] = {}
+        #: The rules are changed by one at a time.
+        self._changing = asyncio.Lock()
+        #: The HTTP application is to be opened anew.
+        self._reopen = asyncio.Event()
+        self._bridge: RunningBridge | None = None
 
     async def run(self, stop: asyncio.Event) -> int:
         """
@@ -70,17 +82,27 @@ class Daemon:
             Sender(store, config.delivery, config.rules) as sender,
             asyncio.TaskGroup() as house,
         ):
+            self._bridge = bridge = RunningBridge(
+                store,
+                sender,
+                pbxs_now=lambda: [pbx for pbx, _ in self._pbxs.values()],
+                config_now=lambda: self._config,
+                backlog=self._unkept.qsize,
+                refused=lambda: self._refused,
+                use_rules=lambda: self._use_rules(store, sender, house),
+            )
             hands = [
                 house.create_task(self._fill_store(store), name="store"),
                 house.create_task(sender.run(), name="sender"),
                 house.create_task(self._tidy_up(store), name="housekeeping"),
                 house.create_task(self._show_life(), name="watchdog"),
+                house.create_task(self._receive_visitors(bridge), name="control"),
             ]
             for pbx in config.pbxs:
                 await self._attend(pbx.name, store, house)
             ears = [
                 house.create_task(self._watch_rules(), name="rules file"),
-                house.create_task(self._reload_rules(store, sender, house), name="rules"),
+                house.create_task(self._reload_rules(bridge), name="rules"),
             ]
             addresses = ", ".join(pbx.asterisk.address for pbx in config.pbxs)
             self._service_manager.ready(f"connecting to {addresses}")
@@ -109,7 +131,7 @@ class Daemon:
         pbx = Pbx(
             config,
             keep=self._unkept.put_nowait,
-            tell=self._tell,
+            tell=self._tell_all,
             on_status=self._service_manager.status,
         )
         await pbx.restore(store)
@@ -124,15 +146,33 @@ class Daemon:
 
     # -- the rules ---------------------------------------------------------------------
 
-    async def _reload_rules(self, store: Store, sender: Sender, house: asyncio.TaskGroup) -> None:
+    async def _reload_rules(self, bridge: RunningBridge) -> None:
         while True:
             await self._reload.wait()
             self._reload.clear()
-            config = self._read_rules()
-            if config is None:
-                continue
+            try:
+                await bridge.reload()
+            except ConfigError as error:
+                fields = {"problems": str(error)}
+                log.error("rules refused, the old ones stay in force", extra=fields)  # noqa: TRY400 - the sentence says it all
+
+    async def _use_rules(self, store: Store, sender: Sender, house: asyncio.TaskGroup) -> None:
+        """
+        Read the rules again and use them; raises `ConfigError`, and then nothing has changed.
+        """
+        if self._load is None:
+            return
+        async with self._changing:
+            try:
+                config = self._load()
+            except ConfigError as error:
+                self._refused = str(error)
+                raise
+            self._refused = ""
             if config.store != self._config.store:
                 log.warning("another store is used after the next start only")
+            if config.control != self._config.control:
+                self._reopen.set()
             self._config = config
             sender.apply(config.delivery, config.rules)
             await store.resume([pause.rule_id for pause in await store.paused()])
@@ -149,15 +189,6 @@ class Daemon:
             for problem in config.warnings:
                 log.warning("rules", extra={"key": problem.path, "problem": problem.message})
 
-    def _read_rules(self) -> Config | None:
-        if self._load is None:
-            return None
-        try:
-            return self._load()
-        except ConfigError as error:
-            log.error("rules refused, the old ones stay in force", extra={"problems": str(error)})  # noqa: TRY400 - the sentence says it all
-            return None
-
     async def _watch_rules(self) -> None:
         """
         Load the rules again when their file changed.
@@ -172,6 +203,34 @@ class Daemon:
             if found != seen and found is not None:
                 self.reload()
             seen = found
+
+    # -- visitors ----------------------------------------------------------------------
+
+    def _tell_all(self, call_event: CallEvent) -> None:
+        if self._bridge is not None:
+            self._bridge.broadcast.tell(call_event)
+        if self._tell is not None:
+            self._tell(call_event)
+
+    async def _receive_visitors(self, bridge: RunningBridge) -> None:
+        """
+        Keep the doors of the HTTP application open, as the rules say.
+
+        A door that cannot be opened keeps nobody from being notified: it is tried again.
+        """
+        while True:
+            self._reopen.clear()
+            async with ControlServer(bridge, self._config.control or ControlSettings()) as server:
+                told: list[str] = []
+                while not self._reopen.is_set():
+                    closed = await server.open()
+                    if closed and closed != told:
+                        fields = {"reason": "; ".join(closed)}
+                        log.error("cannot be looked at or steered", extra=fields)
+                    told = closed
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(OPEN_AGAIN_SECONDS if closed else None):
+                            await self._reopen.wait()
 
     # -- the store ---------------------------------------------------------------------
 

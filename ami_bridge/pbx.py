@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from .adapters.ami import AmiLink, LinkStatus
-from .adapters.ami_protocol import Batch, Heard
+from .adapters.ami_protocol import Batch
 from .adapters.store import Changes, Store, StoryEntry
 from .core.ami_events import NAMES_THAT_MATTER, AmiEvent
 from .core.ami_fast_lane import read_message
@@ -21,6 +22,7 @@ from .core.ami_writing import as_message
 from .core.call_events import CallEvent
 from .core.channel_list import ListedChannels, join
 from .core.correlator import Anomaly
+from .core.meters import Meter
 from .core.resync import resynchronise
 from .core.stories import Stories
 from .errors import AmiActionRefused, AmiError, AmiUnanswered
@@ -61,6 +63,11 @@ class Pbx:
         #: The list of channels has been compared since the last login.
         self._listed = False
         self._compare_now = asyncio.Event()
+        #: AMI events taken and call events said, since the start.
+        self.heard, self.said = Meter(), Meter()
+        self.heard_by_kind: Counter[type] = Counter()
+        #: Logins accepted, and lists of channels compared, since the start.
+        self.logins = self.resynchronisations = 0
         self._link: AmiLink | None = None
         self._tick: asyncio.TimerHandle | None = None
 
@@ -153,15 +160,18 @@ class Pbx:
             return
         self._take(batch)
 
-    def _take(self, batch: Iterable[Heard]) -> None:
+    def _take(self, batch: Batch) -> None:
         correlator, sift, note = self.pipeline.correlator, self.pipeline.sift, self._stories.note
+        kinds = self.heard_by_kind
         call_events: list[CallEvent] = []
         noted: list[tuple[str, bytes]] = []
         for ami_event, moment, message in batch:
+            kinds[type(ami_event)] += 1
             if said := correlator.feed(ami_event, moment):
                 call_events += sift(said)
             if (story := note(ami_event)) is not None:
                 noted.append((story, message))
+        self.heard.count(len(batch), self._clock())
         self._hand_on(call_events, noted)
         self._set_tick()
 
@@ -179,6 +189,8 @@ class Pbx:
             for call_event in call_events:
                 self._tell(call_event)
         now, pbx = self._clock(), self.name
+        if call_events:
+            self.said.count(len(call_events), now)
         by_story: dict[str, list[bytes]] = {}
         for story, message in noted:
             by_story.setdefault(story, []).append(message)
@@ -210,6 +222,7 @@ class Pbx:
     # -- losing and finding it ---------------------------------------------------------
 
     def _greet(self, status: LinkStatus) -> None:
+        self.logins += 1
         self._compare_now.set()
         if self._on_status is not None:
             self._on_status(f"logged in to {status.address}")
@@ -270,6 +283,7 @@ class Pbx:
             correlator, listed, self._clock(), announce=self._attached_before, steady=steady
         )
         self._attached_before = True
+        self.resynchronisations += 1
         noted = self._note_all(found.records)
         self._hand_on(self.pipeline.sift(found.said), noted, all_shaken=True)
         self._release()

@@ -53,15 +53,15 @@ class StoriesInMemory:
         found = [self._stories[pbx, name] for name in stories if (pbx, name) in self._stories]
         return _in_order(found)[:limit]
 
-    async def stories_naming(self, pbx: str, text: str, limit: int) -> list[str]:
+    async def stories_naming(self, pbx: str, texts: Collection[str], limit: int) -> list[str]:
         """
-        Find stories in whose messages *text* occurs.
+        Find stories in whose messages one of *texts* occurs.
         """
-        octets = text.encode()
+        wanted = [text.encode() for text in texts]
         found = (
             name
             for (owner, name), story in self._stories.items()
-            if owner == pbx and any(octets in entry.messages for _, entry in story)
+            if owner == pbx and any(one in entry.messages for _, entry in story for one in wanted)
         )
         return list(itertools.islice(found, limit))
 

@@ -12,12 +12,15 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
+import attrs
+
 from ami_bridge.core.breaker import WELL, BreakerState, Health
 from ami_bridge.core.deliveries import Delivery
+from ami_bridge.core.meters import Meter
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict, judge
 from ami_bridge.core.rules import Rule
 from ami_bridge.settings import DeliverySettings
@@ -67,6 +70,12 @@ class Sender:
         #: Destinations whose last attempt failed.
         self._unwell: dict[str, Health] = {}
         self._asking = True
+        #: Attempts made since the start.
+        self.attempts = Meter()
+        #: Deliveries that succeeded since the start, by destination.
+        self.delivered: Counter[str] = Counter()
+        #: Told of each attempt, the delivery's and what came of it.
+        self.on_attempt: Callable[[Delivery, Attempt], None] | None = None
         #: When the store is asked next even if nothing changes.
         self._next_due: float | None = None
         store.subscribe(self._wake.set)
@@ -90,11 +99,34 @@ class Sender:
         """
         return self._busy.total()
 
+    @property
+    def busy(self) -> Mapping[str, int]:
+        """
+        Count the attempts under way, by destination.
+        """
+        return self._busy
+
+    @property
+    def unwell(self) -> Mapping[str, Health]:
+        """
+        Give the destinations whose last attempt failed.
+        """
+        return self._unwell
+
     def health(self, destination: str) -> Health:
         """
         Say what the last attempts say about *destination*.
         """
         return self._unwell.get(destination, WELL)
+
+    def probe(self, destination: str) -> None:
+        """
+        Have *destination* tried at once, if its breaker is open.
+        """
+        health = self._unwell.get(destination)
+        if health is not None and health.open_until is not None:
+            self._unwell[destination] = attrs.evolve(health, open_until=self._clock())
+            self._wake.set()
 
     def apply(self, settings: DeliverySettings, rules: Iterable[Rule] = ()) -> None:
         """
@@ -212,6 +244,9 @@ class Sender:
                 expires=delivery.expires,
                 dice=self._dice(),
             )
+            self.attempts.count(1, attempt.began)
+            if self.on_attempt is not None:
+                self.on_attempt(delivery, attempt)
             await self._examine(delivery.destination, attempt)
         if isinstance(verdict, Abandoned) and verdict.pauses_rule:
             # Before it is settled: what stands behind it must not be sent meanwhile.
@@ -219,6 +254,8 @@ class Sender:
             fields = {"rule": delivery.rule_id, "reason": verdict.reason}
             _log.warning("rule paused until the rules are loaded again", extra=fields)
         await self._store.settle(delivery, attempt, verdict)
+        if isinstance(verdict, Delivered):
+            self.delivered[delivery.destination] += 1
         self._tell(delivery, attempt, verdict)
 
     async def _examine(self, destination: str, attempt: Attempt) -> None:

@@ -39,7 +39,7 @@ WHERE stories.pbx = ? AND stories.name IN ({}) ORDER BY entries.seq LIMIT ?
 """
 _NAMING = """
 SELECT DISTINCT stories.name FROM stories JOIN entries ON entries.story = stories.id
-WHERE stories.pbx = ? AND instr(entries.messages, ?) LIMIT ?
+WHERE stories.pbx = ? AND ({}) LIMIT ?
 """
 
 
@@ -114,11 +114,15 @@ def entries(
     return [StoryEntry(pbx, *row) for row in rows]
 
 
-def stories_naming(connection: sqlite3.Connection, pbx: str, text: str, limit: int) -> list[str]:
+def stories_naming(
+    connection: sqlite3.Connection, pbx: str, texts: Collection[str], limit: int
+) -> list[str]:
     """
-    Find the stories in whose messages *text* occurs, by reading all of them.
+    Find the stories in whose messages one of *texts* occurs, by reading all of them.
     """
-    return [name for (name,) in connection.execute(_NAMING, (pbx, text.encode(), limit))]
+    anywhere = " OR ".join(["instr(entries.messages, ?)"] * len(texts)) or "false"
+    wanted = [text.encode() for text in texts]
+    return [name for (name,) in connection.execute(_NAMING.format(anywhere), (pbx, *wanted, limit))]
 
 
 def _is(state: DeliveryState) -> str:

@@ -244,11 +244,11 @@ class SqliteStore:
         """
         return await look(self._path, lambda file: looking.entries(file, pbx, stories, limit))
 
-    async def stories_naming(self, pbx: str, text: str, limit: int) -> list[str]:
+    async def stories_naming(self, pbx: str, texts: Collection[str], limit: int) -> list[str]:
         """
-        Find stories in whose messages *text* occurs; that may take its time.
+        Find stories in whose messages one of *texts* occurs; that may take its time.
         """
-        return await look(self._path, lambda file: looking.stories_naming(file, pbx, text, limit))
+        return await look(self._path, lambda file: looking.stories_naming(file, pbx, texts, limit))
 
     # -- rules and destinations ---------------------------------------------------------
 

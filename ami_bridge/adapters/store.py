@@ -251,9 +251,9 @@ class Store(Protocol):
         Give the first *limit* entries of *stories*, which may be over, as far as they are kept.
         """
 
-    async def stories_naming(self, pbx: str, text: str, limit: int) -> list[str]:
+    async def stories_naming(self, pbx: str, texts: Collection[str], limit: int) -> list[str]:
         """
-        Find stories in whose messages *text* occurs; that may take its time.
+        Find stories in whose messages one of *texts* occurs; that may take its time.
         """
 
     async def prune(self, delivered_before: float, given_up_before: float, limit: int) -> int:

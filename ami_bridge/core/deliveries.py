@@ -52,6 +52,12 @@ class DeliveryTerms:
     dial_time_to_live: float = 900.0
     time_to_live: float = 86_400.0
 
+    def lifetime(self, event: EventType) -> float:
+        """
+        Say for how many seconds *event* is worth sending.
+        """
+        return self.dial_time_to_live if event in _DIALS else self.time_to_live
+
 
 def deliveries_for(
     call_event: CallEvent, rules: Iterable[Rule], terms: DeliveryTerms, now: float
@@ -59,7 +65,7 @@ def deliveries_for(
     """
     Make the deliveries of *call_event* that *rules* want, at *now*.
     """
-    lifetime = terms.dial_time_to_live if call_event.type in _DIALS else terms.time_to_live
+    lifetime = terms.lifetime(call_event.type)
     return [
         Delivery(
             id=event_id(call_event, rule),

@@ -352,10 +352,12 @@ async def test_entries_of_stories(store: Store) -> None:
     assert await store.entries("pbx", ["one", "two", "nobody"], 10) == told[:3]
     assert await store.entries("pbx", ["one"], 1) == told[:1]
     assert await store.entries("pbx", [], 10) == []
-    assert sorted(await store.stories_naming("pbx", "1.1", 10)) == ["one", "two"]
-    assert await store.stories_naming("pbx", "2.1", 10) == ["two"]
-    assert await store.stories_naming("pbx", "3.3", 10) == []
-    assert len(await store.stories_naming("pbx", "1.1", 1)) == 1
+    assert sorted(await store.stories_naming("pbx", ["1.1"], 10)) == ["one", "two"]
+    assert await store.stories_naming("pbx", ["2.1"], 10) == ["two"]
+    assert await store.stories_naming("pbx", ["3.3"], 10) == []
+    assert await store.stories_naming("pbx", [], 10) == []
+    assert sorted(await store.stories_naming("pbx", ["2.1", "1.1"], 10)) == ["one", "two"]
+    assert len(await store.stories_naming("pbx", ["1.1"], 1)) == 1
 
 
 async def test_stories_that_are_over_in_a_file(tmp_path: Path) -> None:
