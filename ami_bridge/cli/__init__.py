@@ -17,6 +17,11 @@ from ami_bridge.errors import AmiBridgeError
 _COMMANDS = {
     "run": "Attach to the PBX and notify.",
     "check": "Say how the rules are understood, and what the PBX thinks of them.",
+    "events": "Look at, edit and test the call-event requests of the rules.",
+    "status": "Say how the running bridge is.",
+    "calls": "Show the calls that are up now.",
+    "deliveries": "Look at what was sent and what waits; send again, drop, export.",
+    "explain": "Say why a call event was said, or was not.",
     "replay": "Say what the bridge says of recorded calls.",
     "record": "Record what the PBX says, byte for byte.",
     "simulate": "Be an AMI server that plays recordings.",
@@ -27,7 +32,7 @@ _COMMANDS = {
 _EPILOG = """
 \b
 Exit codes:
-    0  it worked                    69  Asterisk cannot be reached
+    0  it worked                    69  Asterisk, or the bridge, cannot be reached
     2  the command line is wrong    70  an error of ami-bridge itself
    65  a recording is damaged       77  Asterisk refuses the login
    74  a file cannot be read        78  the rules are wrong

@@ -54,7 +54,7 @@ def test_version_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "check", "replay", "record", "simulate", "receive", "demo"]
+    "name", ["run", "check", "events", "replay", "record", "simulate", "receive", "demo"]
 )
 def test_every_command_explains_itself(name: str) -> None:
     """
