@@ -5,7 +5,7 @@ A list shows what is, not what happened. Who was dialled is told by the applicat
 ``(Outgoing Line)``, who called the PBX by the number dialled (DNID), and by whom a channel was
 dialled by its bridge, or while it rings by its Linkedid and by the arguments of the dialplan's
 applications. Of what the list does not tell nothing is made up: a dial by nobody, an empty
-number. docs/call-model.md, section 6, is the contract.
+number. docs/explanation/call-model.md, section 6, is the contract.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,7 +2,7 @@
 Call events as a subscriber hears them, and the only writer of VoipNow's names.
 
 The five events, their parameters and the words of CallStatus follow the Call Events
-service of VoipNow; docs/call-model.md settles what its documentation leaves open.
+service of VoipNow; docs/explanation/call-model.md settles what its documentation leaves open.
 """
 
 import enum

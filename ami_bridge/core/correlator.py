@@ -6,7 +6,7 @@ part in which call. It neither waits nor asks for the time: `feed` gets the time
 event, and `next_deadline` says when `tick` is due. What it cannot make sense of it
 returns as an `Anomaly`; it does not raise on anything that a PBX may send.
 
-docs/call-model.md is the contract; comments name its sections.
+docs/explanation/call-model.md is the contract; comments name its sections.
 """
 
 from collections.abc import Callable, Collection, Iterable

@@ -1,5 +1,5 @@
 """
-Call events as lines of JSON, a public interface: docs/payload.md describes it.
+Call events as lines of JSON, a public interface: docs/reference/payload.md describes it.
 """
 
 import json

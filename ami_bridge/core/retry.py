@@ -2,7 +2,7 @@
 Judges one attempt of a delivery: done, to be tried again, or given up.
 
 The sender reports what happened, this module says what it means, the outbox writes the
-verdict down. docs/call-model.md, section 7, is the contract.
+verdict down. docs/explanation/call-model.md, section 7, is the contract.
 """
 
 import attrs

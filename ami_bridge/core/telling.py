@@ -2,7 +2,8 @@
 What is said of the legs: opening them, giving them their values, ending them.
 
 `correlator` follows channels and dials and comes here when something happened that a
-subscriber may have to hear. docs/call-model.md is the contract; comments name its sections.
+subscriber may have to hear. docs/explanation/call-model.md is the contract; comments name its
+sections.
 """
 
 import re

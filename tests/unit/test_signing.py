@@ -195,9 +195,10 @@ def test_authorization_replaces_what_was_stored() -> None:
 
 def test_the_example_of_the_documentation() -> None:
     """
-    The lines in docs/payload.md by which a receiver verifies requests do verify them.
+    The lines in docs/reference/payload.md by which a receiver verifies requests do verify them.
     """
-    page = (Path(__file__).parents[2] / "docs" / "payload.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "reference" / "payload.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     told: dict[str, Any] = {}
     exec(code, told)  # noqa: S102 - it is our own page

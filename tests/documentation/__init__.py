@@ -1,0 +1,3 @@
+"""
+What the documentation says, against the code that it is about.
+"""
