@@ -1,5 +1,5 @@
 """
-Real Asterisk of two versions, each in a chroot made of Debian packages.
+Real Asterisk of two versions, each in a chroot made of Debian packages; and other chroots.
 
 A chroot takes half a minute and 300 MB to build, so it is kept in a cache folder and used again.
 It gets its final name only when it is complete: whatever else is found there was interrupted.
@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,6 @@ _PACKAGES = "asterisk,asterisk-core-sounds-en-gsm"
 _OPTIONS = (
     "--mode=root",
     "--variant=minbase",
-    f"--include={_PACKAGES}",
     # A testing release may not have been signed again lately; its signature is still verified.
     '--aptopt=Acquire::Check-Valid-Until "false"',
     '--aptopt=APT::Install-Recommends "false"',
@@ -34,7 +33,7 @@ _BUILD_SECONDS = 900
 
 class ChrootUnavailable(Exception):  # noqa: N818 - it is a circumstance
     """
-    There is no Asterisk of the version and none can be built here, for the reason told.
+    There is no such chroot and none can be built here, for the reason told.
     """
 
 
@@ -50,46 +49,61 @@ def chroot_of(version: str) -> Path:
     """
     Give the chroot with Asterisk *version*; build it where there is none.
     """
+    return kept_chroot(
+        f"asterisk-{version}",
+        SUITES[version],
+        f"--include={_PACKAGES}",
+        is_whole=lambda chroot: (chroot / "usr/sbin/asterisk").is_file(),
+    )
+
+
+def kept_chroot(name: str, suite: str, *options: str, is_whole: Callable[[Path], bool]) -> Path:
+    """
+    Give the chroot *name*; build it of Debian *suite* with more *options* unless it is whole.
+    """
     if os.geteuid() != 0:
         raise ChrootUnavailable("a chroot needs root")
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    chroot = folder / f"asterisk-{version}"
-    with _locked(folder / "lock"):
-        if not (chroot / "usr/sbin/asterisk").is_file():
+    chroot = folder / name
+    with locked(folder / "lock"):
+        if not is_whole(chroot):
             for leftover in folder.glob(f"{chroot.name}*"):
                 shutil.rmtree(leftover)
-            _build(SUITES[version], chroot)
+            _build(suite, chroot, options)
     return chroot
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """
-    Let one test run build at a time; the others wait and find it built.
+    Let one test run at a time go on; the others wait, and find a chroot built.
     """
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _build(suite: str, chroot: Path) -> None:
-    _install_mmdebstrap()
+def _build(suite: str, chroot: Path, options: tuple[str, ...]) -> None:
+    install_program("mmdebstrap", "mmdebstrap")
     unfinished = chroot.with_name(f"{chroot.name}.unfinished")
     try:
-        _run("mmdebstrap", *_OPTIONS, suite, str(unfinished), *_mirror())
+        _run("mmdebstrap", *_OPTIONS, *options, suite, str(unfinished), *_mirror())
         unfinished.rename(chroot)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _install_mmdebstrap() -> None:
-    if shutil.which("mmdebstrap"):
+def install_program(program: str, package: str) -> None:
+    """
+    Have *program*; install the Debian *package* with it where there is none.
+    """
+    if shutil.which(program):
         return
     if not shutil.which("apt-get"):
-        raise ChrootUnavailable("neither mmdebstrap nor an apt-get to install it with")
+        raise ChrootUnavailable(f"neither {program} nor an apt-get to install it with")
     _run("apt-get", "update", "-qq")
-    _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap")
+    _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
 
 
 def _mirror() -> list[str]:
