@@ -52,8 +52,9 @@ def change(
     Raises LookupError if there is no such request, or not for *visitor*.
     """
     before = visible(visitor, rules_file, request_id)
+    place = rules_file.ids.index(request_id)
     rules_file.change(request_id, attributes)
-    after = str(attributes.get("id") or request_id)
+    after = rules_file.ids[place]
     if "url" in attributes:
         _check_secrets(before, rules_file.rule(after), attributes)
     _check(visitor, rules_file, after, sent="url" in attributes)

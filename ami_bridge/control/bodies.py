@@ -41,48 +41,54 @@ SELECTION: Schema = {
     "type": "object",
     "description": "What all of them have in common; or `all`, for every one.",
     "properties": {
-        "all": {"type": "boolean"},
+        "all": {"const": True},
         "extension": _EXTENSIONS,
         "limit": {"type": "integer", "minimum": 1, "maximum": 500},
         **{name: {**schema, "description": text} for name, (text, schema) in FILTER.items()},
     },
     "additionalProperties": False,
-    "minProperties": 1,
+    "anyOf": [{"required": [name]} for name in ("all", "extension", *FILTER)],
 }
-_TABLE: Schema = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
+_TABLE: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+#: What a request may have besides its URL.
+_OPTIONAL: Mapping[str, Schema] = {
+    "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,255}$"},
+    "extension": _EXTENSIONS,
+    "event": _event_or_list([*(one.value for one in EventType), "Answer"]),
+    "method": {"type": "string", "enum": [one.value for one in Method]},
+    "status": {"type": "string", "enum": ["enabled", "disabled"]},
+    "notes": {"type": "string"},
+    "format": {"type": "string", "enum": [one.value for one in BodyFormat]},
+    "fields": {
+        "type": "array",
+        "items": {"type": "string", "enum": [one.value for one in Field]},
+        "uniqueItems": True,
+    },
+    "omit_empty": {"type": "boolean"},
+    "hangup_status": {"type": "string", "enum": [one.value for one in HangupDialect]},
+    "parameters": _TABLE,
+    "headers": {**_TABLE, "description": "Values that let somebody in are never shown."},
+    "auth": {
+        "type": "object",
+        "description": "By what the receiver knows the bridge; never shown.",
+        "properties": {
+            name: {"type": "string"} for name in ("user", "password", "bearer", "signing_secret")
+        },
+        "additionalProperties": False,
+    },
+}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 ATTRIBUTES: Schema = {
     "type": "object",
     "description": "As in `[[requests]]` of rules.toml; null takes an attribute out.",
     "properties": {
-        "id": {"type": ["string", "null"], "pattern": "^[A-Za-z0-9._-]{1,255}$"},
-        "extension": _EXTENSIONS,
-        "event": _event_or_list([*(one.value for one in EventType), "Answer"]),
-        "method": {"type": "string", "enum": [one.value for one in Method]},
         "url": {**TEXT, "description": "http:// or https://, where `[delivery]` allows it."},
-        "status": {"type": "string", "enum": ["enabled", "disabled"]},
-        "notes": {"type": "string"},
-        "format": {"type": "string", "enum": [one.value for one in BodyFormat]},
-        "fields": {
-            "type": "array",
-            "items": {"type": "string", "enum": [one.value for one in Field]},
-            "uniqueItems": True,
-        },
-        "omit_empty": {"type": "boolean"},
-        "hangup_status": {
-            "type": ["string", "null"],
-            "enum": [*(one.value for one in HangupDialect), None],
-        },
-        "parameters": _TABLE,
-        "headers": {**_TABLE, "description": "Values that let somebody in are never shown."},
-        "auth": {
-            "type": ["object", "null"],
-            "description": "By what the receiver knows the bridge; never shown.",
-            "properties": {
-                name: {"type": "string"}
-                for name in ("user", "password", "bearer", "signing_secret")
-            },
-            "additionalProperties": False,
-        },
+        **{name: _or_null(schema) for name, schema in _OPTIONAL.items()},
     },
     "additionalProperties": False,
 }

@@ -25,6 +25,8 @@ _PAGE, _LONGEST_PAGE = 100, 1000
 #: As many are retried or dropped by one request.
 MOST_AT_ONCE = 500
 
+#: What of a selection is no text.
+_NUMBERS = frozenset({"since", "until", "limit"})
 _OWED = (DeliveryState.WAITING, DeliveryState.PAUSED)
 
 
@@ -124,9 +126,10 @@ async def _steer(
     visitor, bridge = changer(request), bridge_of(request)
     no_parameters(request)
     body = await body_of(request)
-    everything = body.pop("all", False)
-    question = Question.of_body(body)
-    if not body and everything is not True:
+    # By mistake, nobody shall mean all of them.
+    named = body.pop("all", None) is True if "all" in body else bool(body.keys() - {"limit"})
+    question = Question.of_body(body, _NUMBERS)
+    if not named:
         question.problem("all", "say which ones are meant, or that all are: true")
     wanted = _wanted(question, visitor, states)
     limit = question.whole("limit", MOST_AT_ONCE, MOST_AT_ONCE)

@@ -7,7 +7,7 @@ As with the rules, everything that is wrong is told at once, and nothing is pass
 import enum
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -70,18 +70,26 @@ class Question:
         return cls(request.query.items())
 
     @classmethod
-    def of_body(cls, body: Mapping[str, Any]) -> "Question":
+    def of_body(cls, body: Mapping[str, Any], numbers: Container[str] = ()) -> "Question":
         """
         Read *body* as if it were a query: a list is a parameter that is there several times.
+
+        Those called *numbers* are numbers, all others are texts.
         """
         pairs: list[tuple[str, str]] = []
         wrong: list[Problem] = []
         for name, value in body.items():
-            for one in value if isinstance(value, list) else [value]:
-                if isinstance(one, str | int | float) and not isinstance(one, bool):
+            values = value if isinstance(value, list) else [value]
+            # Nothing is not the same as anything.
+            if not values:
+                wrong.append(Problem(name, "is an empty list"))
+            for one in values:
+                is_number = isinstance(one, int | float) and not isinstance(one, bool)
+                if is_number if name in numbers else isinstance(one, str):
                     pairs.append((name, str(one)))
-                elif one is not None:
-                    wrong.append(Problem(name, f"expected a text or a number, got {shown(one)}"))
+                else:
+                    word = "a number" if name in numbers else "a text"
+                    wrong.append(Problem(name, f"expected {word}, got {_shown(one)}"))
         question = cls(pairs)
         question.problems += wrong
         return question
@@ -200,6 +208,10 @@ class Question:
                 self.problem(name, f"is not known; {did_you_mean(name, self._known)}")
         if self.problems:
             raise Refusal.for_problems(400, "bad_request", self.problems)
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else shown(value)
 
 
 def _refuse_constant(word: str) -> float:

@@ -320,11 +320,15 @@ def call_event(
     )
 
 
-def delivery(name: str, extension: str = "0003*201", rule_id: str = "helpdesk") -> Delivery:
+def delivery(
+    name: str,
+    extension: str = "0003*201",
+    rule_id: str = "helpdesk",
+    url: str = "http://127.0.0.1:9/?token=s3cret-in-url",
+) -> Delivery:
     """
-    Make a delivery called *name* to a receiver that nobody is.
+    Make a delivery called *name*, by default to a receiver that nobody is.
     """
-    url = f"http://127.0.0.1:9/{name}?token=s3cret-in-url"
     now = time.time()
     return Delivery(
         id=name,

@@ -112,6 +112,7 @@ async def test_every_answer_is_protected(visited: House, path: str) -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cache-Control"] == "no-store"
+    assert headers["Server"] == "ami-bridge"
 
 
 async def test_what_is_not_there_is_said_in_json(visited: House) -> None:

@@ -38,18 +38,19 @@ with warnings.catch_warnings():
     import schemathesis
     from schemathesis import GenerationMode
     from schemathesis.checks import CHECKS, load_all_checks
+    from schemathesis.core.result import Ok
 
 PARTS = (api, deliveries_api, events_api, explain_api, health, metrics, stream)
 METHODS = ("get", "post", "patch", "put", "delete")
 #: Cases of each operation: more would find more, and take longer.
-EXAMPLES = 12
+EXAMPLES = 10
 #: A stream does not end, and a bridge without a PBX is never ready.
 NOT_TRIED = ("/api/v1/stream", "/readyz")
 #: What a schema can say is less than what the rules demand: the latter may refuse more.
 NOT_PROMISED = {"positive_data_acceptance"}
 
 
-def described() -> Iterator[tuple[str, str]]:
+def operations() -> Iterator[tuple[str, str]]:
     """
     Give method and path of all that the document describes.
     """
@@ -65,7 +66,7 @@ def test_every_route_is_described_and_there() -> None:
     """
     routes = [route for part in PARTS for route in part.ROUTES if isinstance(route, web.RouteDef)]
 
-    assert sorted(described()) == sorted((route.method, route.path) for route in routes)
+    assert sorted(operations()) == sorted((route.method, route.path) for route in routes)
 
 
 def test_every_path_parameter_is_described() -> None:
@@ -98,7 +99,9 @@ def test_every_example_is_valid() -> None:
     schemas = found["components"]["schemas"]
     examples = [(schema, one) for schema in schemas.values() for one in schema.get("examples", ())]
     for schema, example in examples:
-        validator = jsonschema_rs.Draft202012Validator({**schema, "components": found["components"]})
+        validator = jsonschema_rs.Draft202012Validator(
+            {**schema, "components": found["components"]}
+        )
         validator.validate(example)
     assert examples
 
@@ -110,7 +113,9 @@ def test_every_meaning_is_of_a_field() -> None:
     schemas = Schemas(MEANINGS)
     for record in (CallView, DeliveryInFull, EventView, SampleView, Status):
         schemas.of(record)
-    names = {f"{name}.{field}" for name, one in schemas.by_name.items() for field in one["properties"]}
+    names = {
+        f"{name}.{field}" for name, one in schemas.by_name.items() for field in one["properties"]
+    }
 
     assert {name for name in MEANINGS if "." in name} <= names | {"Delivery.attempts"} | {
         f"Delivery.{field}" for field in ("status", "seconds", "reason")
@@ -145,22 +150,30 @@ def try_everything(url: str, token: str | None) -> None:
     """
     load_all_checks()
     checks = [check for check in CHECKS.get_all() if check.__name__ not in NOT_PROMISED]
-    schema = schemathesis.openapi.from_dict(document())
+    # A wrong list that is empty leaves nothing in a query, and there is nothing to refuse.
+    gentle = [check for check in checks if check.__name__ != "negative_data_rejection"]
+    described = document()
+    # All come with the same token: that others are refused is tested elsewhere.
+    del described["security"], described["components"]["securitySchemes"]
+    schema = schemathesis.openapi.from_dict(described)
     schema.config.update(base_url=url)
     headers = {} if token is None else {"Authorization": f"Bearer {TOKENS[token]}"}
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
         operation = found.ok()
         if operation.path in NOT_TRIED:
             continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            _try(operation, mode, checks, headers)
+            # Nobody gets far, whatever is asked for.
+            judges = gentle if operation.method == "get" else checks
+            _try(operation, mode, judges, headers, EXAMPLES if token else 2)
 
 
-def _try(operation: Any, mode: Any, checks: Any, headers: dict[str, str]) -> None:
+def _try(operation: Any, mode: Any, checks: Any, headers: dict[str, str], examples: int) -> None:
     ids = ["d1", "d2"] if "deliveries" in operation.path else ["helpdesk", "all"]
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         derandomize=True,
         database=None,
         deadline=None,

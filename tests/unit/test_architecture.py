@@ -32,7 +32,10 @@ PURE = {
 }
 
 #: Rooms of the package, from the inside out: a room imports itself and what is before it.
-ROOMS = ("errors", "core", "settings", "config", "adapters", "pipeline", "daemon", "cli")
+ROOMS = (
+    *("errors", "core", "settings", "config", "adapters", "sampling", "control"),
+    *("pipeline", "pbx", "running", "daemon", "cli"),
+)
 
 
 def imported(module: Path) -> list[str]:

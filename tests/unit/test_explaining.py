@@ -4,12 +4,12 @@ Why a call event was said, and why a rule was told of it or was not.
 
 import pytest
 
+from ami_bridge.adapters.recording import Recording
 from ami_bridge.core.ami_fast_lane import read_message
 from ami_bridge.core.call_events import EventType
 from ami_bridge.core.correlator import CorrelatorSettings
 from ami_bridge.core.explaining import Explainer, Step
 from ami_bridge.core.rules import ExtensionPattern, Rule
-from ami_bridge.adapters.recording import Recording
 from tests.replaying import FIXTURES
 
 URL = "https://crm.example.org/"
