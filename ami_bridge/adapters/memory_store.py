@@ -19,8 +19,8 @@ from ami_bridge.core.breaker import WELL, Health
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict
 
-from .memory_lanes import Owed, Queue
 from .looking import Found, Kept, Tally, Wanted
+from .memory_lanes import Owed, Queue
 from .memory_looking import GaveUp, find, kept_delivered, kept_given_up, kept_owed, tallies
 from .memory_stories import StoriesInMemory
 from .store import LONGEST_LEASE, SET_BACK, Changes, Claims, GivenUp, Pause, in_turn

@@ -8,7 +8,7 @@ its end all that it attempted may be attempted again.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ami_bridge.core.deliveries import Delivery

@@ -20,8 +20,8 @@ from ami_bridge.core.retry import Attempt, Verdict
 from . import sqlite_deliveries as deliveries
 from . import sqlite_looking as looking
 from . import sqlite_steering as steering
-from .sqlite_claims import ClaimsInMemory
 from .looking import Found, Kept, Tally, Wanted
+from .sqlite_claims import ClaimsInMemory
 from .sqlite_file import open_file, take_possession
 from .sqlite_looking import look
 from .sqlite_writer import SqliteWriter

@@ -38,7 +38,7 @@ Exit codes:
    74  a file cannot be read        78  the rules are wrong
 
 Shell completion: eval "$(_AMI_BRIDGE_COMPLETE=bash_source ami-bridge)", or zsh_source,
-or fish_source; see docs/cli.md.
+or fish_source; see docs/reference/cli.md.
 """
 
 

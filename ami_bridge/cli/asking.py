@@ -139,17 +139,3 @@ def clock(moment: float | None) -> str:
     when = time.localtime(moment)
     today = when[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", when)
-
-
-def lasting(seconds: float) -> str:
-    """
-    Write how long something lasts, in two units at most.
-    """
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"

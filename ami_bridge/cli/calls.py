@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from .asking import bridge_options, find_socket, json_option, lasting, show, watch_option
+from ami_bridge.core.moments import lasting
+
+from .asking import bridge_options, find_socket, json_option, show, watch_option
 from .columns import table
 
 _WIDEST = 32

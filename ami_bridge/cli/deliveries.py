@@ -17,8 +17,9 @@ import click
 from ami_bridge.adapters.store import DeliveryState
 from ami_bridge.control.client import ControlClient
 from ami_bridge.core.call_events import EventType
+from ami_bridge.core.moments import lasting
 
-from .asking import ask, bridge_options, clock, find_socket, json_option, lasting
+from .asking import ask, bridge_options, clock, find_socket, json_option
 from .columns import table, visible
 
 _F = Callable[..., Any]

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from ami_bridge.core.moments import lasting
+
 from .asking import (
     bridge_options,
     clock,
     find_socket,
     json_option,
-    lasting,
     show,
     watch_option,
 )

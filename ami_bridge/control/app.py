@@ -17,10 +17,11 @@ from aiohttp.typedefs import Handler, Middleware
 from ami_bridge.errors import ConfigError
 from ami_bridge.settings import ControlSettings
 
-from . import api, deliveries_api, events_api, explain_api, health, metrics, stream
+from . import api, deliveries_api, events_api, explain_api, health, logins, metrics, pages, stream
 from .access import ACCESS, VISITOR, Access, is_forged
 from .answers import BRIDGE, Refusal
 from .bridge import Bridge
+from .logins import FAILED_LOGINS, FailedLogins
 from .stream import LISTENERS, Listeners
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,11 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_PARTS = (
+    *(health, metrics, api, deliveries_api, events_api, explain_api, stream),
+    *(logins, pages),
+)
+
 
 def application(bridge: Bridge) -> web.Application:
     """
@@ -52,7 +58,8 @@ def application(bridge: Bridge) -> web.Application:
     app[ACCESS] = access
     app.on_response_prepare.append(_protect)
     app[LISTENERS] = Listeners()
-    for part in (health, metrics, api, deliveries_api, events_api, explain_api, stream):
+    app[FAILED_LOGINS] = FailedLogins()
+    for part in _PARTS:
         app.add_routes(part.ROUTES)
     return app
 
@@ -60,6 +67,8 @@ def application(bridge: Bridge) -> web.Application:
 async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    # Which versions answer is nobody's business.
+    response.headers["Server"] = "ami-bridge"
 
 
 def _recognise(access: Access) -> Middleware:

@@ -16,6 +16,7 @@ from ami_bridge.core.breaker import BreakerState
 from ami_bridge.core.call_events import CallFlow, EventType, HangupDialect
 from ami_bridge.core.legs import LegState
 from ami_bridge.core.rules import BodyFormat, Method
+from ami_bridge.core.scopes import Scope
 
 
 class LinkState(enum.StrEnum):
@@ -166,6 +167,13 @@ class CallView:
     pbx: str
     began: float | None
     legs: tuple[LegView, ...]
+
+    def within(self, scope: Scope) -> "CallView":
+        """
+        Give the call with those legs alone that are in *scope*; that may be none.
+        """
+        legs = tuple(leg for leg in self.legs if scope.covers(leg.extension))
+        return attrs.evolve(self, legs=legs)
 
 
 @attrs.frozen

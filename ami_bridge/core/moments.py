@@ -25,6 +25,20 @@ def rfc3339(epoch_seconds: float) -> str:
     return f"{year:04}-{month:02}-{day:02}T{clock}Z"
 
 
+def lasting(seconds: float) -> str:
+    """
+    Write how long something lasts, in two units at most: ``45 s``, ``1:05 min``, ``3 h 12 min``.
+    """
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
+
+
 @lru_cache(maxsize=4)
 def _date(days_since_epoch: int) -> tuple[int, int, int]:
     """
