@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from ami_bridge.adapters.store import DeliveryState, Kept, Wanted
+from ami_bridge.adapters.store import DeliveryState, Wanted
 from ami_bridge.core.call_events import EventType
 from ami_bridge.core.rules import ExtensionPattern
-from ami_bridge.core.signing import NO_CREDENTIALS
 
 from .access import Visitor
-from .answers import Refusal, answer, bridge_of, changer, known, not_found
+from .answers import Refusal, answer, bridge_of, changer, known
+from .asked_for import in_full, kept_of
 from .bridge import Bridge
 from .questions import Question, body_of, no_parameters
-from .shown import delivery_in_full, delivery_view
+from .shown import delivery_view
 from .views import as_json
 
 ROUTES = web.RouteTableDef()
@@ -60,7 +60,7 @@ async def show_delivery(request: web.Request) -> web.Response:
     """
     visitor = known(request)
     no_parameters(request)
-    return _in_full(bridge_of(request), await _kept(request, visitor))
+    return answer(in_full(bridge_of(request), await kept_of(request, visitor)))
 
 
 @ROUTES.post("/api/v1/deliveries/{id}/retry")
@@ -112,12 +112,12 @@ async def _steer_one(
 ) -> web.Response:
     visitor, bridge = changer(request), bridge_of(request)
     no_parameters(request)
-    kept = await _kept(request, visitor)
+    kept = await kept_of(request, visitor)
     if kept.state not in states or not await lever(bridge, visitor, [kept.delivery.id]):
         words = " or ".join(state.value for state in states)
         state = f"it is {kept.state.value}"
         raise Refusal(409, "conflict", f"only what is {words}, and not under way, can; {state}")
-    return _in_full(bridge, await _kept(request, visitor))
+    return answer(in_full(bridge, await kept_of(request, visitor)))
 
 
 async def _steer(
@@ -163,19 +163,3 @@ def _wanted(
         until=question.number("until"),
     )
     return None if extensions == () else wanted
-
-
-async def _kept(request: web.Request, visitor: Visitor) -> Kept:
-    name = request.match_info["id"]
-    kept = await bridge_of(request).store.look_up(name)
-    if kept is None or not visitor.scope.covers(kept.delivery.extension):
-        raise not_found(f"there is no delivery {name}")
-    return kept
-
-
-def _in_full(bridge: Bridge, kept: Kept) -> web.Response:
-    rule_id = kept.delivery.rule_id
-    credentials = next(
-        (rule.credentials for rule in bridge.config.rules if rule.id == rule_id), NO_CREDENTIALS
-    )
-    return answer(delivery_in_full(kept, credentials, bridge.clock()))

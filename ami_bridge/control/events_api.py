@@ -9,12 +9,11 @@ from aiohttp import web
 
 from ami_bridge.config.editing import RulesFile
 from ami_bridge.core.call_events import EventType
-from ami_bridge.core.rules import Rule
 from ami_bridge.settings import Config
 
 from . import admission
-from .access import Visitor
 from .answers import answer, bridge_of, changer, known, not_found
+from .asked_for import rule_of
 from .questions import Question, body_of, no_parameters
 from .shown import event_view, sample_view
 from .views import as_json
@@ -41,7 +40,7 @@ async def show_event(request: web.Request) -> web.Response:
     """
     visitor = known(request)
     no_parameters(request)
-    return answer(event_view(_rule(request, visitor)))
+    return answer(event_view(rule_of(request, visitor)))
 
 
 @ROUTES.post("/api/v1/events")
@@ -72,7 +71,7 @@ async def change_event(request: web.Request) -> web.Response:
     """
     visitor = changer(request)
     no_parameters(request)
-    request_id = _rule(request, visitor).id
+    request_id = rule_of(request, visitor).id
     attributes = await body_of(request)
     admission.check_attributes(attributes)
     made: list[str] = []
@@ -91,7 +90,7 @@ async def remove_event(request: web.Request) -> web.Response:
     """
     visitor = changer(request)
     no_parameters(request)
-    request_id = _rule(request, visitor).id
+    request_id = rule_of(request, visitor).id
     await _changed(request, lambda rules: admission.remove(visitor, rules, request_id))
     return web.Response(status=204)
 
@@ -103,7 +102,7 @@ async def try_event(request: web.Request) -> web.Response:
     """
     visitor = changer(request)
     no_parameters(request)
-    rule = _rule(request, visitor)
+    rule = rule_of(request, visitor)
     question = Question.of_body(await body_of(request))
     event = question.choice("event", EventType)
     question.finish()
@@ -111,14 +110,6 @@ async def try_event(request: web.Request) -> web.Response:
         return answer(sample_view(await bridge_of(request).sample(rule.id, event)))
     except LookupError:
         raise not_found() from None
-
-
-def _rule(request: web.Request, visitor: Visitor) -> Rule:
-    request_id = request.match_info["id"]
-    for rule in bridge_of(request).config.rules:
-        if rule.id == request_id and visitor.scope.covers_rule(rule):
-            return rule
-    raise not_found(f"there is no call-event request {request_id}")
 
 
 async def _changed(request: web.Request, edit: Callable[[RulesFile], None]) -> Config:

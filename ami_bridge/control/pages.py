@@ -16,19 +16,19 @@ import jinja2
 from aiohttp import web
 
 from ami_bridge import __version__
-from ami_bridge.adapters.store import DeliveryState, Kept, Wanted
+from ami_bridge.adapters.store import DeliveryState, Wanted
 from ami_bridge.config.editing import RulesFile
 from ami_bridge.config.report import describe_request
 from ami_bridge.core.call_events import CallEvent, EventType
 from ami_bridge.core.moments import lasting, rfc3339
 from ami_bridge.core.rules import ExtensionPattern, Rule, why_never
-from ami_bridge.core.signing import NO_CREDENTIALS
 from ami_bridge.errors import ConfigError
 
 from .access import VISITOR, Visitor
 from .answers import Refusal, bridge_of, changer, known, not_found
+from .asked_for import in_full, kept_of, rule_of
 from .bridge import Bridge
-from .shown import delivery_in_full, delivery_view, event_view, sample_view
+from .shown import delivery_view, event_view, sample_view
 from .views import CallView, SampleView
 
 ROUTES = web.RouteTableDef()
@@ -242,14 +242,11 @@ async def delivery(request: web.Request) -> web.StreamResponse:
     """
     Show one delivery: its request, without what lets somebody in, and every attempt.
     """
-    kept = await _kept(request, known(request))
-    bridge = bridge_of(request)
-    rule = next((one for one in bridge.config.rules if one.id == kept.delivery.rule_id), None)
-    credentials = NO_CREDENTIALS if rule is None else rule.credentials
+    kept = await kept_of(request, known(request))
     return render(
         request,
         "delivery.html",
-        delivery=delivery_in_full(kept, credentials, time.time()),
+        delivery=in_full(bridge_of(request), kept),
         message=_message(request),
     )
 
@@ -260,7 +257,7 @@ async def retry(request: web.Request) -> web.StreamResponse:
     """
     Send a delivery again, or at once.
     """
-    kept = await _kept(request, changer(request))
+    kept = await kept_of(request, changer(request))
     if not await bridge_of(request).retry([kept.delivery.id]):
         raise Refusal(409, "conflict", f"It is {kept.state.value}, or just being attempted.")
     raise _done(f"/deliveries/{quote(kept.delivery.id, safe='')}", "retried")
@@ -273,19 +270,12 @@ async def drop(request: web.Request) -> web.StreamResponse:
     Give a delivery up.
     """
     visitor = changer(request)
-    kept = await _kept(request, visitor)
+    kept = await kept_of(request, visitor)
     bridge = bridge_of(request)
     reason = f"dropped by {visitor.name}"
     if not await bridge.store.drop([kept.delivery.id], reason, bridge.clock()):
         raise Refusal(409, "conflict", f"It is {kept.state.value}, or just being attempted.")
     raise _done(f"/deliveries/{quote(kept.delivery.id, safe='')}", "dropped")
-
-
-async def _kept(request: web.Request, visitor: Visitor) -> Kept:
-    kept = await bridge_of(request).store.look_up(request.match_info["id"])
-    if kept is None or not visitor.scope.covers(kept.delivery.extension):
-        raise not_found("There is no such delivery.")
-    return kept
 
 
 # -- requests --------------------------------------------------------------------------
@@ -325,7 +315,7 @@ async def try_out(request: web.Request) -> web.StreamResponse:
     """
     Send one sample notification, marked as such, and show the answer.
     """
-    rule = _rule(request, changer(request))
+    rule = rule_of(request, changer(request))
     sample = sample_view(await bridge_of(request).sample(rule.id))
     return await _requests(request, rule.id, sample)
 
@@ -333,7 +323,7 @@ async def try_out(request: web.Request) -> web.StreamResponse:
 async def _change(
     request: web.Request, change: Callable[[RulesFile, str], None], word: str
 ) -> web.StreamResponse:
-    rule = _rule(request, changer(request))
+    rule = rule_of(request, changer(request))
     await bridge_of(request).change_rules(lambda rules_file: change(rules_file, rule.id))
     raise _done("/requests", word)
 
@@ -356,10 +346,3 @@ async def _requests(
         sample=sample,
         message=_message(request),
     )
-
-
-def _rule(request: web.Request, visitor: Visitor) -> Rule:
-    for rule in bridge_of(request).config.rules:
-        if rule.id == request.match_info["id"] and visitor.scope.covers_rule(rule):
-            return rule
-    raise not_found("There is no such request.")
