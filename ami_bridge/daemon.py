@@ -16,12 +16,11 @@ from .adapters.sender import Sender
 from .adapters.store import Changes, Store
 from .adapters.stores import open_store
 from .adapters.systemd import ServiceManager
-from .control.app import ControlServer
 from .core.call_events import CallEvent
 from .errors import ConfigError
 from .pbx import Pbx
 from .running import RunningBridge
-from .settings import Config, ControlSettings
+from .settings import Config
 from .signals import reload_on_hangup
 
 log = logging.getLogger(__name__)
@@ -207,7 +206,7 @@ class Daemon:
     # -- visitors ----------------------------------------------------------------------
 
     def _tell_all(self, call_event: CallEvent) -> None:
-        if self._bridge is not None:
+        if self._bridge is not None and self._config.control is not None:
             self._bridge.broadcast.tell(call_event)
         if self._tell is not None:
             self._tell(call_event)
@@ -220,7 +219,14 @@ class Daemon:
         """
         while True:
             self._reopen.clear()
-            async with ControlServer(bridge, self._config.control or ControlSettings()) as server:
+            settings = self._config.control
+            if settings is None:
+                await self._reopen.wait()
+                continue
+            # A bridge without visitors does without what pages and metrics are made with.
+            from .control.app import ControlServer  # noqa: PLC0415
+
+            async with ControlServer(bridge, settings) as server:
                 told: list[str] = []
                 while not self._reopen.is_set():
                     closed = await server.open()
