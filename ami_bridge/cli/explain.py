@@ -20,10 +20,6 @@ from .columns import visible
 from .options import load_rules, one_pbx, pbx_option
 
 _INDENT = " " * 14
-#: Headers that name the other one of two channels.
-_SECOND_CHANNELS = ("DestChannel", "Destination", "LocalTwoChannel", "TargetChannel", "Newname")
-#: Headers that are told with their names.
-_NAMED = ("Exten", "Application", "Response", "Queue", "SubEvent")
 
 
 @click.command("explain", short_help="Say why a call event was said, or was not.")
@@ -122,25 +118,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _event(step: dict[str, Any]) -> str:
     event = click.style(f"{step['event']:<11}", fg="cyan")
-    return f"{_moment(step['time'])}  {event}  {visible(_summary(step['headers']))}"
-
-
-def _summary(headers: dict[str, str]) -> str:
-    """
-    Say what an AMI event tells, as short as it can be told.
-    """
-    one = headers.get("Channel") or headers.get("LocalOneChannel") or headers.get("Source", "")
-    other = next((headers[name] for name in _SECOND_CHANNELS if name in headers), "")
-    caller = " ".join(filter(None, (headers.get("CallerIDNum"), headers.get("CallerIDName"))))
-    parts = [f"{one} → {other}" if other else one]
-    parts += [headers[name] for name in ("ChannelStateDesc", "DialStatus") if name in headers]
-    if caller:
-        parts.append(f"caller id {caller}")
-    parts += [f"{name} {headers[name]}" for name in _NAMED if name in headers]
-    if "Cause" in headers:
-        parts.append(f"cause {headers['Cause']} {headers.get('Cause-txt', '')}".rstrip())
-    parts.append(f"[{headers.get('Uniqueid') or headers.get('LocalOneUniqueid', '')}]")
-    return ", ".join(filter(None, parts))
+    return f"{_moment(step['time'])}  {event}  {visible(step['summary'])}"
 
 
 def _moment(time: float | None) -> str:

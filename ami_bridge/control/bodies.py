@@ -141,6 +141,7 @@ STEP: Schema = {
         "time": {"type": ["number", "null"]},
         "event": {"type": "string", "description": "Name of the AMI event."},
         "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "summary": {"type": "string", "description": "What it tells, for people."},
         "said": {
             "type": "array",
             "items": {
@@ -158,7 +159,7 @@ STEP: Schema = {
         },
         "anomalies": {"type": "array", "items": {"type": "string"}},
     },
-    "required": ["time", "event", "headers", "said", "anomalies"],
+    "required": ["time", "event", "headers", "summary", "said", "anomalies"],
     "additionalProperties": False,
 }
 ERROR: Schema = {

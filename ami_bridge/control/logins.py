@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from .access import ACCESS, COOKIE, SESSION_SECONDS
+from .access import ACCESS, COOKIE, SESSION_SECONDS, VISITOR
 from .answers import bridge_of
 from .pages import page, render
 
@@ -56,9 +56,12 @@ FAILED_LOGINS: web.AppKey[FailedLogins] = web.AppKey("failed_logins", FailedLogi
 @page
 async def ask(request: web.Request) -> web.StreamResponse:
     """
-    Ask for a token.
+    Ask for a token, unless there is a session already.
     """
-    return render(request, "login.html", next=_place(request.query.get("next", "")), problem="")
+    place = _place(request.query.get("next", ""))
+    if VISITOR in request:
+        raise web.HTTPSeeOther(place)
+    return render(request, "login.html", next=place, problem="")
 
 
 @ROUTES.post("/login")

@@ -25,7 +25,7 @@ from ami_bridge.core.rules import ExtensionPattern, Rule, why_never
 from ami_bridge.errors import ConfigError
 
 from .access import VISITOR, Visitor
-from .answers import Refusal, bridge_of, changer, known, not_found
+from .answers import Refusal, bridge_of, changer, known, not_found, operator
 from .asked_for import in_full, kept_of, rule_of
 from .bridge import Bridge
 from .shown import delivery_view, event_view, sample_view
@@ -36,6 +36,8 @@ ROUTES.static("/static", Path(__file__).parent / "static")
 
 #: Deliveries on a page, and call events that are listed.
 _PAGE, _LAST_SAID = 50, 40
+#: No call leads to more notifications, if it is one that people make.
+_MOST_OF_A_CALL = 1000
 #: What a redirect may say was done; anything else in the address is not shown.
 _DONE = {
     "retried": "It will be sent again.",
@@ -276,6 +278,29 @@ async def drop(request: web.Request) -> web.StreamResponse:
     if not await bridge.store.drop([kept.delivery.id], reason, bridge.clock()):
         raise Refusal(409, "conflict", f"It is {kept.state.value}, or just being attempted.")
     raise _done(f"/deliveries/{quote(kept.delivery.id, safe='')}", "dropped")
+
+
+# -- one call --------------------------------------------------------------------------
+
+
+@ROUTES.get("/explain")
+@page
+async def explain(request: web.Request) -> web.StreamResponse:
+    """
+    Say why call events of a call were said, and who was told of them.
+    """
+    operator(request)
+    bridge = bridge_of(request)
+    call_id = request.query.get("call_id", "").strip()
+    _, steps = await bridge.explain(call_id) if call_id else ("", [])
+    found = await bridge.store.find(Wanted(call_id=call_id), _MOST_OF_A_CALL)
+    return render(
+        request,
+        "explain.html",
+        call_id=call_id,
+        steps=steps,
+        outcomes={kept.delivery.id: delivery_view(kept) for kept in found.deliveries},
+    )
 
 
 # -- requests --------------------------------------------------------------------------

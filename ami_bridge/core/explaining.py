@@ -24,6 +24,11 @@ _TELLING = (
     *("Application", "Response", "Queue", "Cause", "Cause-txt"),
 )
 
+#: Headers that name the other one of two channels.
+_SECOND_CHANNELS = ("DestChannel", "Destination", "LocalTwoChannel", "TargetChannel", "Newname")
+#: Headers that are told with their names.
+_NAMED = ("Exten", "Application", "Response", "Queue", "SubEvent")
+
 
 @attrs.frozen
 class Judged:
@@ -64,6 +69,25 @@ class Step:
     #: What was not expected, by kind.
     anomalies: tuple[str, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """
+        Say what the AMI event tells, as short as it can be told.
+        """
+        headers = self.headers
+        one = headers.get("Channel") or headers.get("LocalOneChannel") or headers.get("Source", "")
+        other = next((headers[name] for name in _SECOND_CHANNELS if name in headers), "")
+        caller = " ".join(filter(None, (headers.get("CallerIDNum"), headers.get("CallerIDName"))))
+        parts = [f"{one} → {other}" if other else one]
+        parts += [headers[name] for name in ("ChannelStateDesc", "DialStatus") if name in headers]
+        if caller:
+            parts.append(f"caller id {caller}")
+        parts += [f"{name} {headers[name]}" for name in _NAMED if name in headers]
+        if "Cause" in headers:
+            parts.append(f"cause {headers['Cause']} {headers.get('Cause-txt', '')}".rstrip())
+        parts.append(f"[{headers.get('Uniqueid') or headers.get('LocalOneUniqueid', '')}]")
+        return ", ".join(filter(None, parts))
+
     def as_json(self) -> dict[str, Any]:
         """
         Give what JSON has of it.
@@ -72,6 +96,7 @@ class Step:
             "time": self.time,
             "event": self.event,
             "headers": dict(self.headers),
+            "summary": self.summary,
             "said": [
                 {
                     "event": one.call_event.type.value,

@@ -9,11 +9,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from ami_bridge.adapters.recording import Recording
+from ami_bridge.adapters.store import Changes, StoryEntry
 from ami_bridge.control.access import COOKIE
 from ami_bridge.control.logins import FailedLogins
 from ami_bridge.core.ami_events import Hangup
 from ami_bridge.core.call_events import EventType
 from tests.integration.receivers import ScriptedReceiver, status
+from tests.replaying import FIXTURES
 
 from .houses import (
     DELIVERED,
@@ -29,7 +32,7 @@ from .houses import (
 )
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-PAGES = ["/", "/deliveries", "/requests", "/fragments/calls", "/fragments/health"]
+PAGES = ["/", "/deliveries", "/requests", "/explain", "/fragments/calls", "/fragments/health"]
 
 
 class Browser:
@@ -215,6 +218,17 @@ async def test_logging_out(browser: Browser) -> None:
     assert browser.place.startswith("/login")
 
 
+async def test_logging_in_again(browser: Browser) -> None:
+    """
+    Who has a session is not asked for a token.
+    """
+    await browser.log_in("reader")
+
+    await browser.go("/login?next=/deliveries")
+
+    assert browser.place == "/deliveries"
+
+
 async def test_a_token_that_is_taken_back(visited: House, browser: Browser) -> None:
     """
     A session ends when its token is in the rules no more.
@@ -362,6 +376,33 @@ async def test_a_delivery(visited: House, browser: Browser) -> None:
     assert "answer 404" in text
     assert "0.250 s" in text
     assert "s3cret" not in text
+
+
+async def test_a_call_is_explained(visited: House, browser: Browser) -> None:
+    """
+    A call shows what Asterisk said of it, what followed, and why each request was told or not.
+    """
+    recording = Recording(
+        next((FIXTURES / "asterisk22" / "trunk-ext-answered").glob("recording.ami*"))
+    )
+    told = [
+        StoryEntry("", "1795407850.42", time or 0.0, message.raw + b"\r\n\r\n")
+        for message, time in recording.messages()
+    ]
+    await visited.bridge.store.keep(Changes(0.0, entries=told))
+    await browser.log_in("reader")
+
+    text = await browser.go("/explain?call_id=1795407850.42")
+
+    assert "Dial-In</span> of 0003*001" in text
+    assert "helpdesk: no, it asks for 0003*2* only" in text
+    assert "all: would be told now" in text
+    assert "Nothing is known of a call 1.1" in await browser.go("/explain?call_id=1.1")
+    assert "&lt;b&gt;" in await browser.go("/explain?call_id=%3Cb%3E")
+    await browser.press("/logout")
+    await browser.log_in("tenant")
+    await browser.go("/explain?call_id=1795407850.42")
+    assert browser.status == 404
 
 
 # -- what is done ----------------------------------------------------------------------
