@@ -17,7 +17,18 @@ from aiohttp.typedefs import Handler, Middleware
 from ami_bridge.errors import ConfigError
 from ami_bridge.settings import ControlSettings
 
-from . import api, deliveries_api, events_api, explain_api, health, logins, metrics, pages, stream
+from . import (
+    api,
+    deliveries_api,
+    events_api,
+    explain_api,
+    health,
+    logins,
+    metrics,
+    pages,
+    stream,
+    uapi,
+)
 from .access import ACCESS, VISITOR, Access, is_forged
 from .answers import BRIDGE, Refusal
 from .bridge import Bridge
@@ -44,7 +55,7 @@ _HEADERS = {
 
 _PARTS = (
     *(health, metrics, api, deliveries_api, events_api, explain_api, stream),
-    *(logins, pages),
+    *(uapi, logins, pages),
 )
 
 

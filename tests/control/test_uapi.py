@@ -1,0 +1,372 @@
+"""
+VoipNow's UnifiedAPI for call events, as programs use it that were written for VoipNow.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ami_bridge.config import load_config
+from ami_bridge.core.call_events import EventType
+
+from .houses import RULES, Answer, House, house
+
+MINE = """
+[[requests]]
+id = "popup"
+extension = "0003*210"
+event = "Dial-In"
+url = "http://127.0.0.1:9/popup?token=s3cret"
+notes = "For Anna"
+
+# Several events at once.
+[[requests]]
+id = "several"
+extension = "0003*210"
+event = ["Hangup", "Answer"]
+method = "POST"
+url = "http://127.0.0.1:9/log"
+status = "disabled"
+"""
+BASE = "/uapi/extensions/@me/0003*210/phoneCallEvents"
+NEW = {"type": "0", "method": "1", "url": "http://127.0.0.1:9/new", "status": "1", "note": "new"}
+
+
+@pytest.fixture
+async def visited(tmp_path: Path) -> AsyncIterator[House]:
+    """
+    Give a bridge in whose rules an extension has requests of its own.
+    """
+    async with house(tmp_path, RULES + MINE) as found:
+        yield found
+
+
+async def listed(visited: House, path: str = BASE, **query: str) -> list[tuple[str, str]]:
+    """
+    Give type and id of what is listed at *path*.
+    """
+    found = await visited.get(path, **query)
+    assert found.status == 200, found.text
+    return [(one["type"], one["id"]) for one in found.content["entry"]]
+
+
+def rules_of(visited: House) -> dict[str, Any]:
+    """
+    Give the requests that the rules file has now, by their ids.
+    """
+    config = load_config(visited.rules, {}, secret_needed=False)
+    return {rule.id: rule for rule in config.rules}
+
+
+# -- looking ---------------------------------------------------------------------------
+
+
+async def test_list(visited: House) -> None:
+    """
+    The events of an extension are listed with all values as strings; secrets are masked.
+    """
+    found = await visited.get(BASE)
+
+    assert found.content["totalResults"] == "4"
+    assert found.content["itemsPerPage"] == "20"
+    first = found.content["entry"][0]
+    modified = first.pop("modified")
+    assert modified.endswith("Z")
+    assert first == {
+        "type": "0",
+        "id": "popup",
+        "method": "0",
+        "note": "For Anna",
+        "url": "http://127.0.0.1:9/popup?token=***",
+        "status": "1",
+        "links": {"self": f"{BASE}/0/popup"},
+    }
+    assert await listed(visited) == [
+        *(("0", "popup"), ("2", "several"), ("3", "several"), ("4", "several"))
+    ]
+
+
+@pytest.mark.parametrize("user", ["@me", "@viewer", "@owner", "1234"])
+async def test_whose_list(visited: House, user: str) -> None:
+    """
+    The bridge has no users: whoever is named, the token decides; the star may be encoded.
+    """
+    assert len(await listed(visited, f"/uapi/extensions/{user}/0003%2A210/phoneCallEvents/")) == 4
+
+
+async def test_list_of_a_type(visited: House) -> None:
+    """
+    The list can be of one type.
+    """
+    assert await listed(visited, f"{BASE}/3") == [("3", "several")]
+
+
+async def test_one(visited: House) -> None:
+    """
+    An event is found by type and id, as its link says.
+    """
+    found = await visited.get(f"{BASE}/2/several")
+
+    assert (found.content["type"], found.content["status"]) == ("2", "0")
+    assert (await visited.get(found.content["links"]["self"])).content == found.content
+    assert (await visited.get(f"{BASE}/1/several")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param({"count": "1"}, ["0"], id="count"),
+        pytest.param({"count": "2", "startIndex": "2"}, ["3", "4"], id="start"),
+        pytest.param({"startIndex": "5000"}, [], id="beyond"),
+        pytest.param({"filterBy": "id", "filterValue": "popup"}, ["0"], id="by id"),
+        pytest.param({"filterBy": "note", "filterValue": "Anna"}, ["0"], id="by part of a note"),
+        pytest.param({"filterBy": "url", "filterValue": "/log"}, ["2", "3", "4"], id="by url"),
+        pytest.param({"filterBy": "status", "filterValue": "1"}, ["0"], id="by status"),
+        pytest.param({"filterBy": "method", "filterValue": "2"}, [], id="by no method"),
+        pytest.param({"sortOrder": "ascending", "count": "1"}, ["2"], id="sorted by url"),
+        pytest.param({"sortOrder": "desc", "count": "1"}, ["0"], id="backwards"),
+    ],
+)
+async def test_choosing(visited: House, query: dict[str, str], expected: list[str]) -> None:
+    """
+    A list is chosen by a field, sorted by URL, and cut into pages.
+    """
+    assert [number for number, _ in await listed(visited, **query)] == expected
+
+
+async def test_fields(visited: House) -> None:
+    """
+    Only the fields that are asked for are told.
+    """
+    found = await visited.get(BASE, fields="id,status", count="1")
+
+    assert found.content["entry"] == [{"id": "popup", "status": "1"}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"count": "x"},
+        {"count": "-1"},
+        {"startIndex": "5001"},
+        {"filterBy": "colour"},
+        {"fields": "id,colour"},
+        {"sortOrder": "sideways"},
+    ],
+)
+async def test_odd_questions(visited: House, query: dict[str, str]) -> None:
+    """
+    What cannot be meant is refused with a sentence.
+    """
+    found = await visited.get(BASE, **query)
+
+    assert found.status == 400
+    assert found.message
+
+
+# -- changing --------------------------------------------------------------------------
+
+
+async def test_adding(visited: House) -> None:
+    """
+    An event that is added is in the rules at once, under an id of thirty letters and digits.
+    """
+    found = await visited.ask("POST", f"{BASE}/", content=NEW)
+
+    assert found.status == 200
+    event_id = found.content["id"]
+    assert len(event_id) == 30
+    assert event_id.isalnum()
+    rule = rules_of(visited)[event_id]
+    assert [pattern.text for pattern in rule.extensions] == ["0003*210"]
+    assert (rule.events, rule.method, rule.enabled) == ({EventType.DIAL_IN}, "POST", True)
+    assert (rule.url, rule.notes) == ("http://127.0.0.1:9/new", "new")
+    assert ("0", event_id) in await listed(visited)
+    assert "# Several events at once." in visited.rules.read_text(encoding="utf-8")
+
+
+async def test_adding_under_an_id(visited: House) -> None:
+    """
+    An id may be given, if nobody has it; numbers instead of strings are understood.
+    """
+    content = NEW | {"id": "Nq3y", "type": 2, "method": 0, "status": 0, "surprise": [1]}
+
+    assert (await visited.ask("POST", BASE, content=content)).content == {"id": "Nq3y"}
+    again = await visited.ask("POST", BASE, content=content)
+
+    assert (again.status, again.error) == (400, "pce_id_invalid")
+    assert not rules_of(visited)["Nq3y"].enabled
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"type": "5"}, "pcet_type_invalid"),
+        ({"type": None}, "pcet_type_invalid"),
+        ({"method": "2"}, "pce_method_invalid"),
+        ({"status": "yes"}, "pce_status_invalid"),
+        ({"id": "a-b"}, "pce_id_invalid"),
+        ({"id": "a" * 256}, "pce_id_invalid"),
+        ({"url": "ftp://example.org/"}, "pce_url_invalid"),
+        ({"url": ""}, "pce_url_invalid"),
+        ({"url": 7}, "pce_url_invalid"),
+        ({"url": "http://169.254.169.254/latest/meta-data"}, "pce_url_invalid"),
+        ({"url": "http://10.0.0.1/"}, "pce_url_invalid"),
+        ({"url": "http://[::1]/"}, "pce_url_invalid"),
+        ({"note": 7}, "pce_invalid"),
+    ],
+)
+async def test_what_is_not_added(visited: House, changed: dict[str, Any], code: str) -> None:
+    """
+    What VoipNow would refuse is refused in its words, and so is a place that is not allowed.
+    """
+    before = visited.rules.read_bytes()
+
+    found = await visited.ask("POST", BASE, content=NEW | changed)
+
+    assert (found.status, found.error) == (400, code)
+    assert visited.rules.read_bytes() == before
+
+
+async def test_changing(visited: House) -> None:
+    """
+    What is given is changed, and everything else stays.
+    """
+    found = await visited.ask("PUT", f"{BASE}/0/popup", content={"method": "1", "note": "New"})
+
+    assert (found.status, found.content) == (200, {"id": "popup"})
+    rule = rules_of(visited)["popup"]
+    assert (rule.method, rule.notes) == ("POST", "New")
+    assert rule.url == "http://127.0.0.1:9/popup?token=s3cret"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"method": "x"}, "pce_method_invalid"),
+        ({"url": "http://192.168.0.1/"}, "pce_url_invalid"),
+        ({"url": "http://127.0.0.1:9/popup?token=***"}, "pce_url_invalid"),
+    ],
+)
+async def test_what_is_not_changed(visited: House, changed: dict[str, Any], code: str) -> None:
+    """
+    A change that cannot be is refused, and so is a masked secret that comes back.
+    """
+    found = await visited.ask("PUT", f"{BASE}/0/popup", content=changed)
+
+    assert (found.status, found.error) == (400, code)
+
+
+async def test_changing_one_of_several(visited: House) -> None:
+    """
+    A request of several events is not changed by one of them, and it is said how else.
+    """
+    found = await visited.ask("PUT", f"{BASE}/2/several", content={"status": "1"})
+
+    assert (found.status, found.error) == (409, "pce_shared")
+    assert "/api/v1/events" in found.message
+
+
+async def test_removing_one(visited: House) -> None:
+    """
+    An event is removed with its request, or out of a request that tells of others, too.
+    """
+    assert (await visited.ask("DELETE", f"{BASE}/0/popup")).status == 204
+    assert (await visited.ask("DELETE", f"{BASE}/3/several")).status == 204
+
+    assert await listed(visited) == [("2", "several"), ("4", "several")]
+    assert (await visited.ask("DELETE", f"{BASE}/3/several")).status == 404
+
+
+async def test_removing_a_type(visited: House) -> None:
+    """
+    All events of a type are removed where no id is named.
+    """
+    assert (await visited.ask("DELETE", f"{BASE}/2")).status == 204
+
+    assert await listed(visited) == [("0", "popup"), ("3", "several"), ("4", "several")]
+
+
+async def test_removing_all(visited: House) -> None:
+    """
+    All events of the extension are removed where no type is named; others' requests stay.
+    """
+    assert (await visited.ask("DELETE", f"{BASE}/")).status == 204
+
+    assert await listed(visited) == []
+    assert set(rules_of(visited)) == {"all", "helpdesk"}
+
+
+# -- whose they are --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extension", ["210", "0003*", "*", "0003*2*", "0003*20?"])
+async def test_no_extension(visited: House, extension: str) -> None:
+    """
+    An extension is one extended number.
+    """
+    path = f"/uapi/extensions/@me/{quote(extension, safe='')}/phoneCallEvents"
+
+    assert (await visited.get(path)).error == "extension_invalid"
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(None, 401), ("wrong", 401), ("tenant", 403), ("tenant-changer", 200)]
+)
+async def test_who_may_change(visited: House, token: str | None, status: int) -> None:
+    """
+    Who has no token is not let in, and who may only read changes nothing.
+    """
+    assert (await visited.ask("POST", BASE, token=token, content=NEW)).status == status
+
+
+async def test_what_is_out_of_scope(visited: House) -> None:
+    """
+    For a token of another extension these are not there.
+    """
+    for method, path in (("GET", BASE), ("GET", f"{BASE}/0/popup"), ("DELETE", BASE)):
+        found: Answer = await visited.ask(method, path, token="desk")
+        assert found.status == (404 if method == "GET" else 403)
+    other = "/uapi/extensions/@me/0004*001/phoneCallEvents"
+    found = await visited.ask("POST", other, token="tenant-changer", content=NEW)
+    assert found.status == 404
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+NAMES = st.sampled_from([*NEW, "id", "modified", "links", "auth", "extension"])
+
+
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    st.sampled_from(["", "/", "/0", "/9", "/0/popup", "/2/several", "/0/nobody", "/x/y/z"]),
+    st.dictionaries(NAMES, ANYTHING | st.sampled_from(list(NEW.values())), max_size=6),
+)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_nothing_is_an_error_of_ours(
+    tmp_path: Path, method: str, path: str, content: dict[str, Any]
+) -> None:
+    """
+    Whatever is asked, it is answered, and the rules file stays one.
+    """
+
+    async def ask() -> None:
+        async with house(tmp_path, RULES + MINE) as visited:
+            found = await visited.ask(method, BASE + path, content=content)
+            assert found.status < 500, found.text
+            assert len(rules_of(visited)) >= 2
+
+    asyncio.run(ask())
