@@ -18,6 +18,7 @@ from .adapters.stores import open_store
 from .adapters.systemd import ServiceManager
 from .core.call_events import CallEvent
 from .errors import ConfigError
+from .former_pbx import end_calls
 from .pbx import Pbx
 from .running import RunningBridge
 from .settings import Config
@@ -97,6 +98,7 @@ class Daemon:
                 house.create_task(self._show_life(), name="watchdog"),
                 house.create_task(self._receive_visitors(bridge), name="control"),
             ]
+            await self._end_former(store)
             for pbx in config.pbxs:
                 await self._attend(pbx.name, store, house)
             ears = [
@@ -136,6 +138,19 @@ class Daemon:
         await pbx.restore(store)
         task = house.create_task(pbx.run(), name=f"pbx {name}")
         self._pbxs[name] = pbx, task
+
+    async def _end_former(self, store: Store) -> None:
+        """
+        End the calls of PBXs that were taken out of the rules while no bridge ran.
+        """
+        named = {pbx.name for pbx in self._config.pbxs}
+        for name in await store.pbxs_with_stories():
+            if name in named:
+                continue
+            told, changes = await end_calls(self._config.for_former(name), store, time.time())
+            for call_event in told:
+                self._tell_all(call_event)
+            self._unkept.put_nowait(changes)
 
     async def _leave(self, name: str) -> None:
         pbx, task = self._pbxs.pop(name)

@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterable
 from .adapters.ami import AmiLink, LinkStatus
 from .adapters.ami_protocol import Batch
 from .adapters.store import Changes, Store, StoryEntry
-from .core.ami_events import NAMES_THAT_MATTER, AmiEvent
-from .core.ami_fast_lane import read_message
-from .core.ami_stream import AmiStream
+from .core.ami_events import AmiEvent
 from .core.ami_writing import as_message
 from .core.call_events import CallEvent
 from .core.channel_list import ListedChannels, join
@@ -93,13 +91,8 @@ class Pbx:
         """
         correlator = self.pipeline.correlator
         entries = await store.stories(self.name)
-        for entry in entries:
-            for message in AmiStream(NAMES_THAT_MATTER).feed(entry.messages):
-                ami_event = read_message(message)
-                if ami_event is not None:
-                    # What follows from it is in the store already.
-                    correlator.feed(ami_event, message.time_at(entry.time))
-                    self._stories.note(ami_event, entry.story)
+        for entry, ami_event in self.pipeline.take_again(entries):
+            self._stories.note(ami_event, entry.story)
         if entries:
             fields = {"pbx": self.name, "legs": len(correlator.open_legs)}
             log.info("calls of before are known again", extra=fields)

@@ -5,9 +5,12 @@ They differ only in the adapter that feeds it, and in what is done with the resu
 """
 
 import collections
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from .core.ami_events import AmiEvent
+from .adapters.store import StoryEntry
+from .core.ami_events import NAMES_THAT_MATTER, AmiEvent
+from .core.ami_fast_lane import read_message
+from .core.ami_stream import AmiStream
 from .core.call_events import CallEvent
 from .core.correlator import Anomaly, Correlator
 from .core.deliveries import Delivery, deliveries_for
@@ -44,6 +47,17 @@ class Pipeline:
             for ami_event, time in events
             for call_event in self.sift(feed(ami_event, time))
         ]
+
+    def take_again(self, entries: Iterable[StoryEntry]) -> Iterator[tuple[StoryEntry, AmiEvent]]:
+        """
+        Take what a store has kept of calls, one by one; what follows is in the store already.
+        """
+        for entry in entries:
+            for message in AmiStream(NAMES_THAT_MATTER).feed(entry.messages):
+                ami_event = read_message(message)
+                if ami_event is not None:
+                    self.correlator.feed(ami_event, message.time_at(entry.time))
+                    yield entry, ami_event
 
     def sift(self, said: Iterable[CallEvent | Anomaly]) -> list[CallEvent]:
         """

@@ -222,6 +222,16 @@ class Config:
         found = tuple(pbx for pbx in self.pbxs if pbx.name == name)
         return attrs.evolve(self, pbxs=found) if found else None
 
+    def for_former(self, name: str) -> "Config":
+        """
+        Give this configuration for the PBX called *name*, which it has no more: as for the first.
+        """
+        first = self.pbxs[0]
+        former = PbxSettings(
+            attrs.evolve(first.asterisk, name=name), attrs.evolve(first.correlator, pbx=name)
+        )
+        return attrs.evolve(self, pbxs=(former,))
+
     @property
     def asterisk(self) -> AsteriskSettings:
         """

@@ -2,6 +2,10 @@
 What a PBX would list at any point of a story that is told in AMI records.
 
 It knows only what the records tell: the applications are concluded from who dials whom.
+
+`core.pbx_state`, from which the simulator answers, is part of what is tested, and what it got
+wrong would be taken for right by tests of reconnecting that relied on it. So they have this
+model of their own; both are held against the lists of real Asterisks.
 """
 
 import attrs

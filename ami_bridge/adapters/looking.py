@@ -59,6 +59,8 @@ class Wanted:
     call_id: str | None = None
     event: EventType | None = None
     rule_id: str | None = None
+    #: Identities of legs, any of them.
+    legs: Collection[str] | None = None
     #: Made at or after, and before, in seconds since the epoch.
     since: float | None = None
     until: float | None = None
@@ -76,6 +78,7 @@ class Wanted:
         return (
             (self.states is None or state in self.states)
             and all(wanted is None or wanted == found for wanted, found in exactly)
+            and (self.legs is None or delivery.leg in self.legs)
             and (self.since is None or delivery.created >= self.since)
             and (self.until is None or delivery.created < self.until)
             and (

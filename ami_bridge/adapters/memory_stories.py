@@ -39,6 +39,12 @@ class StoriesInMemory:
         self._attached.add(pbx)
         return before
 
+    async def pbxs_with_stories(self) -> list[str]:
+        """
+        Name the PBXs that have stories which are not over.
+        """
+        return sorted({pbx for pbx, _ in self._stories})
+
     async def stories(self, pbx: str) -> list[StoryEntry]:
         """
         Give the entries of all stories of *pbx* that are not over, in the order they were kept.

@@ -143,6 +143,9 @@ def _conditions(wanted: Wanted, before: int | None) -> tuple[list[str], list[obj
     )
     told = [(condition, value) for condition, value in asked if value is not None]
     conditions, values = [one for one, _ in told], [value for _, value in told]
+    if wanted.legs is not None:
+        conditions.append(f"leg IN ({', '.join('?' * len(wanted.legs))})")
+        values += wanted.legs
     if wanted.extensions is not None:
         globs = [_glob(pattern) for pattern in wanted.extensions]
         conditions.append(f"({' OR '.join(['extension GLOB ?'] * len(globs)) or 'false'})")

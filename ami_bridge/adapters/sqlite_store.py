@@ -331,6 +331,13 @@ class SqliteStore:
 
         return await self._writer.do(work)
 
+    async def pbxs_with_stories(self) -> list[str]:
+        """
+        Name the PBXs that have stories which are not over.
+        """
+        rows = await self._read("SELECT DISTINCT pbx FROM stories WHERE ended IS NULL ORDER BY pbx")
+        return [pbx for (pbx,) in rows]
+
     async def stories(self, pbx: str) -> list[StoryEntry]:
         """
         Give the entries of all stories of *pbx* that are not over, in the order they were kept.

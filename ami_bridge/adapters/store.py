@@ -241,6 +241,11 @@ class Store(Protocol):
         Note that *pbx* has been listened to since *now*; tell whether it was at any time before.
         """
 
+    async def pbxs_with_stories(self) -> list[str]:
+        """
+        Name the PBXs of this bridge that have stories which are not over.
+        """
+
     async def stories(self, pbx: str) -> list[StoryEntry]:
         """
         Give the entries of all stories of *pbx* that are not over, in the order they were kept.

@@ -10,7 +10,7 @@ import click
 from ami_bridge.adapters.ami_protocol import Batch
 from ami_bridge.adapters.ami_session import AmiSession
 from ami_bridge.config.report import describe
-from ami_bridge.core.ami_events import NAMES_THAT_MATTER, FullyBooted
+from ami_bridge.core.ami_events import NAMES_THAT_MATTER, FullyBooted, Headers
 from ami_bridge.core.extensions import PartyKind, WhoIsWho
 from ami_bridge.errors import AmiActionRefused, AmiError
 from ami_bridge.logs import log_to
@@ -24,6 +24,8 @@ _ENDPOINT_LISTS = (
     ("SIPpeers", "SIP", "ObjectName"),
     ("IAXpeerlist", "IAX2", "ObjectName"),
 )
+#: What Asterisk says where such a list does not exist, or has no rows.
+_HAS_NONE = ("unknown command", "no endpoints")
 #: How long FullyBooted may take after the login, in seconds; Asterisk sends it at once.
 _BOOTED_SECONDS = 2.0
 
@@ -158,10 +160,11 @@ async def _read_classes(session: AmiSession, username: str) -> set[str] | None:
 async def _endpoints(session: AmiSession, who_is_who: WhoIsWho) -> None:
     click.secho("Endpoints", bold=True)
     found: dict[PartyKind, list[str]] = {}
-    answered = False
+    untold: list[str] = []
     for action, technology, header in _ENDPOINT_LISTS:
         response, *rows = await session.ask({"Action": action})
-        answered = answered or response.get("Response") == "Success"
+        if _is_kept_back(response):
+            untold.append(technology)
         for name in sorted(row[header] for row in rows if header in row):
             # A channel's name has a suffix, which must not be taken for a part of the endpoint.
             party = who_is_who.identify(f"{technology}/{name}-00000000", "")
@@ -169,11 +172,22 @@ async def _endpoints(session: AmiSession, who_is_who: WhoIsWho) -> None:
             if party.kind is PartyKind.EXTENSION and party.extension != name:
                 told += f" is {party.extension}"
             found.setdefault(party.kind, []).append(told)
-    if not answered:
-        click.echo("  not told to this user; with write = system Asterisk would list them")
+    if untold:
+        what = " and ".join(untold)
+        click.echo(f"  {what}: not told to this user; with write = system Asterisk would list them")
+    elif not found:
+        click.echo("  none: Asterisk has no endpoints of PJSIP, SIP or IAX2")
     for kind, heading in _PARTIES.items():
         if names := found.get(kind):
             _show(heading, names)
+
+
+def _is_kept_back(response: Headers) -> bool:
+    """
+    Tell whether Asterisk has a list and does not give it, from its *response*.
+    """
+    said = response.get("Message", "").lower()
+    return response.get("Response") != "Success" and not any(word in said for word in _HAS_NONE)
 
 
 def _show(heading: str, names: list[str]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from ami_bridge.config.report import describe_request
+from ami_bridge.control.shown import event_view
+from ami_bridge.control.views import as_json
 from ami_bridge.core.call_events import EventType, HangupDialect
 from ami_bridge.core.masking import NOT_SHOWN, is_confidential, masked_headers, masked_url
 from ami_bridge.core.rules import Rule
@@ -43,26 +45,9 @@ def listed(rules: Sequence[Rule]) -> Iterator[str]:
 
 def as_understood(rule: Rule) -> dict[str, Any]:
     """
-    Give all attributes of *rule*, defaults included, as JSON has them.
+    Give all attributes of *rule*, defaults included, as the APIs answer them.
     """
-    dialect = rule.hangup_dialect
-    return {
-        "id": rule.id,
-        "extension": [pattern.text for pattern in rule.extensions],
-        "event": _events(rule),
-        "method": rule.method.value,
-        "url": masked_url(rule.url),
-        "status": _status(rule),
-        "notes": rule.notes,
-        "format": rule.format.value,
-        "fields": list(rule.fields),
-        "parameters": _parameters({name: own.text for name, own in rule.parameters.items()}),
-        "headers": masked_headers(rule.headers),
-        "omit_empty": rule.omit_empty,
-        "hangup_status": None if dialect is None else dialect.value,
-        "authorization": rule.credentials.authorization.partition(" ")[0] or None,
-        "signing_secrets": len(rule.credentials.signing_keys),
-    }
+    return as_json(event_view(rule))
 
 
 def as_written(attributes: Mapping[str, Any]) -> Iterator[str]:

@@ -83,12 +83,28 @@ def _look_alike(handle: int, target: Path) -> None:
     """
     wanted, found = target.stat(), os.fstat(handle)
     if (wanted.st_uid, wanted.st_gid) != (found.st_uid, found.st_gid):
-        os.fchown(handle, wanted.st_uid, wanted.st_gid)
+        _give_to_owner(handle, wanted)
     os.fchmod(handle, stat.S_IMODE(wanted.st_mode))
     # Not every file system has them.
     with contextlib.suppress(OSError):
         for name in os.listxattr(target):
             os.setxattr(handle, name, os.getxattr(target, name))
+
+
+def _give_to_owner(handle: int, wanted: os.stat_result) -> None:
+    """
+    Give the open file owner and group; or the group alone, if the owner loses nothing by that.
+    """
+    try:
+        os.fchown(handle, wanted.st_uid, wanted.st_gid)
+    except PermissionError:
+        # Only root gives files away. Root itself needs no permission, and other owners may go
+        # on by the group's if they are no less.
+        rights = stat.S_IMODE(wanted.st_mode)
+        group_has_as_much = (rights & stat.S_IRWXU) >> 3 & ~rights == 0
+        if wanted.st_uid != 0 and not group_has_as_much:
+            raise
+        os.fchown(handle, -1, wanted.st_gid)
 
 
 def _umask() -> int:

@@ -166,7 +166,9 @@ class PbxState:
                 if not told.get("ChannelState") or uniqueid in self._gone:
                     continue
                 self._channels[uniqueid] = channel = ListedChannel(told, now)
-                if not prefix and told.get("Exten") not in _NO_NUMBERS:
+                # A Local channel dials on in the dialplan and has called no number.
+                calls = not prefix and not name.startswith("Local/")
+                if calls and told.get("Exten") not in _NO_NUMBERS:
                     channel.dnid = told.get("Exten", "")
             channel.facts |= told
 

@@ -9,10 +9,11 @@ like those that came from Asterisk: whatever follows from them follows by the sa
 import attrs
 
 from .adoption import adopt
-from .ami_events import AmiEvent, ChannelSnapshot, FullyBooted, Hangup, Newchannel
+from .ami_events import AmiEvent, ChannelSnapshot, FullyBooted, Hangup, Newchannel, Rename
 from .call_events import CallEvent
 from .channel_list import ListedChannels
 from .correlator import Anomaly, Correlator
+from .extensions import endpoint_of
 from .stories import named_in
 
 
@@ -46,7 +47,7 @@ def resynchronise(
     if steady:
         listed = _at_rest(listed)
     records = [*_gone(correlator, listed), *_new(correlator, listed, announce=announce)]
-    said: list[CallEvent | Anomaly] = []
+    said: list[CallEvent | Anomaly] = [*_misnamed(correlator, listed)]
     for record in records:
         if isinstance(record, Hangup):
             kind = "channel whose Hangup was not seen"
@@ -69,6 +70,24 @@ def _at_rest(listed: ListedChannels) -> ListedChannels:
     return attrs.evolve(
         listed, rows=tuple(rows), known_before=listed.known_before - moving - left_out
     )
+
+
+def _misnamed(correlator: Correlator, listed: ListedChannels) -> list[Anomaly]:
+    """
+    Wonder at channels that are listed as another endpoint's than they are known as.
+
+    What was heard of them was spoilt on its way, or a Rename was missed. They keep who they
+    are: their legs are named after it.
+    """
+    renamed = {event.uniqueid for event in listed.held if isinstance(event, Rename)}
+    names = {channel.uniqueid: channel.name for channel in correlator.followed}
+    return [
+        Anomaly("channel that is listed as another endpoint's", row.uniqueid)
+        for row in listed.rows
+        if row.uniqueid in names
+        and row.uniqueid not in renamed
+        and endpoint_of(row.channel.name) != endpoint_of(names[row.uniqueid])
+    ]
 
 
 def _gone(correlator: Correlator, listed: ListedChannels) -> list[Hangup]:

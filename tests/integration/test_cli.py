@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ami_bridge import __version__
+from ami_bridge.adapters.manager_session import Action, ManagerSession
 from ami_bridge.adapters.simulator import Simulator
 from ami_bridge.cli import cli
 from ami_bridge.cli.simulate import playlist
@@ -154,6 +155,37 @@ async def test_check_says_what_the_manager_user_lacks(tmp_path: Path) -> None:
     assert "NO   write = reporting" in told.stdout
     assert "read = call,system" in told.stdout
     assert "eventfilter = Event: " in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        pytest.param("Permission denied", "PJSIP: not told to this user", id="kept back"),
+        pytest.param("No endpoints found", "none: Asterisk has no endpoints", id="none"),
+    ],
+)
+async def test_check_says_why_there_are_no_endpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: str, told: str
+) -> None:
+    """
+    A user who may only report is told nothing of PJSIP, which is not the same as no endpoints.
+    """
+    answer = ManagerSession._said_to
+
+    def limit(session: ManagerSession, name: str, action: Action, channels: int) -> tuple[str, ...]:
+        if name == "pjsipshowendpoints":
+            return "Error", f"Message: {refusal}"
+        if name == "iaxpeerlist":
+            return ("Success",)
+        return answer(session, name, action, channels)
+
+    monkeypatch.setattr(ManagerSession, "_said_to", limit)
+    async with Simulator(lambda: (), speed=0) as pbx:
+        rules = rules_for(tmp_path, pbx.port)
+        shown = await asyncio.to_thread(ami_bridge, "check", "--connect", "--rules", str(rules))
+
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.partition("Endpoints\n")[2].strip().startswith(told)
 
 
 async def test_a_recording_replays_as_it_was_heard(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ The daemon through crashes and confinement: nothing is lost, and nothing told as
 """
 
 import asyncio
+import itertools
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import attrs
 import pytest
 
 from ami_bridge.adapters.receiver import Receiver
@@ -19,7 +21,10 @@ from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.cli.run import _run as run
 from ami_bridge.cli.simulate import playlist
 from ami_bridge.config import load_config
+from ami_bridge.core.correlator import Correlator
+from ami_bridge.core.requests import event_id
 from ami_bridge.errors import StoreError
+from ami_bridge.settings import Config
 from tests.integration.receivers import ScriptedReceiver, status, until
 from tests.integration.running import (
     PROJECT,
@@ -28,6 +33,7 @@ from tests.integration.running import (
     bridge_with,
     write_rules_in,
 )
+from tests.replaying import ami_events, call_events
 
 #: What the story tells the receiver.
 TOLD = ["dial-in", "answer", "hangup"]
@@ -97,6 +103,67 @@ async def test_one_pbx_troubles_no_other(tmp_path: Path) -> None:
         async with bridge_with(rules):
             assert await ears.wait_for(3) == TOLD
     assert all(one.parameters["CallID"].startswith("east-") for one in ears.heard)
+
+
+def in_mid_call() -> list[tuple[float | None, bytes]]:
+    """
+    Give the story up to its first Hangup.
+    """
+    chunks = playlist((str(STORY),))()
+    return list(itertools.takewhile(lambda chunk: b"Event: Hangup\r" not in chunk[1], chunks))
+
+
+def with_pbxs(rules: Path, **ports: int) -> Config:
+    """
+    Let *rules* name the PBXs in *ports* alone; give them as they are read then.
+    """
+    _, heading, rest = rules.read_text().partition("[delivery]")
+    pbxs = (
+        f'[[asterisk]]\nname = "{name}"\nport = {port}\nsecret_file = "secret"\n'
+        for name, port in ports.items()
+    )
+    rules.write_text("".join(pbxs) + heading + rest)
+    return load_config(rules)
+
+
+def ids_of(config: Config, pbx: str) -> list[str]:
+    """
+    Give the ids of what the whole story leads to on *pbx*.
+    """
+    [rule] = config.rules
+    correlator = Correlator(attrs.evolve(config.correlator, pbx=pbx))
+    said = call_events(ami_events([STORY.read_bytes()]), correlator)
+    return [event_id(call_event, rule) for call_event in said]
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["told", "owed"])
+async def test_calls_of_a_pbx_that_is_named_no_more_end(tmp_path: Path, *, answers: bool) -> None:
+    """
+    Legs of a PBX that left the rules while no bridge ran end once, in order, with their own ids.
+    """
+    ears, before = Ears(), Ears()
+    async with (
+        Simulator(in_mid_call, speed=0, playing=Playing.LIVE) as east,
+        Simulator(in_mid_call, speed=0, playing=Playing.LIVE) as west,
+    ):
+        async with Receiver(before.take, delay_seconds=0 if answers else 60) as receiver:
+            rules = write_rules_in(tmp_path, 9, receiver.url)
+            with_pbxs(rules, east=east.port, west=west.port)
+            async with bridge_with(rules) as bridge:
+                await before.wait_for(4 if answers else 2)
+                bridge.process.kill()
+        config = with_pbxs(rules, east=east.port)
+        expected = ids_of(config, "west")
+        async with Receiver(ears.take, port=receiver.port), bridge_with(rules) as bridge:
+            await until(lambda: expected[-1] in ids(ears))
+            bridge.process.send_signal(signal.SIGTERM)
+            assert await bridge.ends_with() == 0
+    async with SqliteStore(tmp_path / "outbox.sqlite") as store:
+        assert await store.pbxs_with_stories() == ["east"]
+    told = [one for one in ids(ears) if one in expected]
+    assert told == [one for one in expected if one in told]
+    assert answers or told[0] == expected[0]
+    assert [one.headers["webhook-id"] for one in ears.heard].count(expected[-1]) == 1
 
 
 async def test_a_receiver_that_is_gone_pauses_its_rule(tmp_path: Path) -> None:

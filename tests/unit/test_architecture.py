@@ -34,7 +34,7 @@ PURE = {
 #: Rooms of the package, from the inside out: a room imports itself and what is before it.
 ROOMS = (
     *("errors", "core", "settings", "config", "adapters", "sampling", "control"),
-    *("pipeline", "pbx", "running", "daemon", "cli"),
+    *("pipeline", "former_pbx", "pbx", "running", "daemon", "cli"),
 )
 
 

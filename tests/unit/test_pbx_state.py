@@ -290,10 +290,15 @@ def test_rows_are_those_of_the_recorded_listings(file: Path) -> None:
     """
     state = PbxState()
     real: list[Row] = []
+    dialled: dict[str, str] = {}
     for message in messages_of(file.read_bytes()):
         if message.name == b"CoreShowChannel":
             real.append(message.headers)
+        elif message.name == b"Status":
+            dialled[message.headers["Uniqueid"]] = message.headers["DNID"]
         elif message.name == b"StatusComplete":
+            statuses = state.status_rows(0.0)
+            assert {row["Uniqueid"]: row["DNID"] for row in statuses} == dialled
             rows = by_uniqueid(state.channel_rows(0.0))
             assert set(rows) == set(by_uniqueid(real))
             for uniqueid, row in by_uniqueid(real).items():
@@ -304,6 +309,6 @@ def test_rows_are_those_of_the_recorded_listings(file: Path) -> None:
                     row["Application"] = rows[uniqueid]["Application"]
                 names = ("Linkedid", "ChannelState", "Application")
                 assert [rows[uniqueid][name] for name in names] == [row[name] for name in names]
-            real = []
+            real, dialled = [], {}
         elif message.name:
             state.take(message, 0.0)

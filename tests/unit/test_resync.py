@@ -12,10 +12,11 @@ from ami_bridge.core.ami_events import (
     FullyBooted,
     Hangup,
     Newchannel,
+    Rename,
 )
 from ami_bridge.core.call_events import CallStatus
 from ami_bridge.core.channel_list import ChannelRow, ListedChannels
-from ami_bridge.core.correlator import Correlator
+from ami_bridge.core.correlator import Anomaly, Correlator
 from ami_bridge.core.resync import resynchronise
 from tests.unit.stage import Stage
 
@@ -348,6 +349,39 @@ def test_a_party_that_joins_an_old_call(stage: Stage) -> None:
 
     assert stage.heard == ["Dial-In 0003*002", "Hangup 0003*002"]
     assert (stage.events[0].called_did, stage.events[0].called_number) == (DID, DID)
+
+
+def test_a_channel_that_was_heard_of_wrongly(stage: Stage) -> None:
+    """
+    A channel that is listed as another endpoint's is wondered at, and its leg stays whose it is.
+    """
+    stage.calls(ANN, "002")
+    wrong = stage[ANN]._replace(name=CAT)
+    listed = ListedChannels((ChannelRow(wrong, "Dial", dnid="002"),), stage.correlator.channels)
+
+    said = resynchronise(stage.correlator, listed, stage.now, announce=True).said
+
+    assert said == [Anomaly("channel that is listed as another endpoint's", wrong.uniqueid)]
+    stage.hangs_up(ANN)
+    assert stage.heard == ["Dial-Out 0003*001", "Hangup 0003*001"]
+
+
+@pytest.mark.parametrize("decorated", ["<ZOMBIE>", "<MASQ>"])
+def test_a_channel_in_a_masquerade(stage: Stage, decorated: str) -> None:
+    """
+    What Asterisk adds to a name in a masquerade, and a Rename that is held, surprise nobody.
+    """
+    stage.calls(ANN, "002")
+    stage.calls(BEN, "003")
+    channels = (
+        stage[ANN]._replace(name=ANN + decorated),
+        stage[BEN]._replace(name=CAT),
+    )
+    rows = tuple(ChannelRow(channel, "Dial", dnid="002") for channel in channels)
+    held = (Rename(stage[BEN].uniqueid, CAT),)
+    listed = ListedChannels(rows, stage.correlator.channels, held)
+
+    assert resynchronise(stage.correlator, listed, stage.now, announce=True).said == []
 
 
 def test_a_new_asterisk(stage: Stage) -> None:

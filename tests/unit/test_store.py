@@ -401,6 +401,19 @@ async def test_stories_are_read_in_order(store: Store) -> None:
     assert await store.stories("east") == [other]
 
 
+async def test_pbxs_that_have_stories(store: Store) -> None:
+    """
+    PBXs are named that have a story which is not over, whatever their names.
+    """
+    told = [StoryEntry(pbx, "a", 1.0, b"1") for pbx in ("west", "", "east", "west")]
+    assert await store.pbxs_with_stories() == []
+    await store.keep(Changes(1.0, entries=told))
+    assert await store.pbxs_with_stories() == ["", "east", "west"]
+    await store.keep(Changes(2.0, ended=[("east", "a")]))
+
+    assert await store.pbxs_with_stories() == ["", "west"]
+
+
 async def test_first_attach(store: Store) -> None:
     """
     A PBX was attached before if it ever was.

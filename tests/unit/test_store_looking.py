@@ -164,6 +164,8 @@ async def test_what_nobody_knows(store: Store) -> None:
         pytest.param(Wanted(call_id="2.2"), "c", id="call"),
         pytest.param(Wanted(event=EventType.HANGUP), "d", id="event"),
         pytest.param(Wanted(rule_id="other"), "e", id="rule"),
+        pytest.param(Wanted(legs=["b", "e", "f"]), "be", id="legs"),
+        pytest.param(Wanted(legs=[]), "", id="no leg"),
         pytest.param(Wanted(since=11.0), "bcde", id="since"),
         pytest.param(Wanted(until=12.0), "ab", id="until"),
         pytest.param(Wanted(since=11.0, until=13.0), "bc", id="between"),
