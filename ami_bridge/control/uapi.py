@@ -2,38 +2,33 @@
 VoipNow's UnifiedAPI for call events, so that programs written for it manage ours.
 
 The resource, its fields and its errors follow the vendor's public documentation (Create,
-Update, List and Delete PhoneCallEvents); docs/reference/voipnow-api.md says where that is
-silent and what the bridge does then.
+Update, List and Delete PhoneCallEvents, wiki.4psa.com); docs/reference/voipnow-api.md says
+where that is silent and what the bridge does then.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 
 from ami_bridge.config.editing import RulesFile, generated_id
-from ami_bridge.core.masking import masked_url
 from ami_bridge.core.moments import rfc3339
-from ami_bridge.core.phone_call_events import (
-    METHODS,
-    STATUSES,
-    TYPES,
-    PhoneCallEvent,
-    events_of,
-    is_extended,
-)
+from ami_bridge.core.phone_call_events import METHODS, STATUSES, TYPES, is_extended, is_id
 from ami_bridge.errors import ConfigError, RulesFileError
 from ami_bridge.settings import Config
 
-from . import admission
+from . import phone_call_edits
 from .access import Visitor
 from .answers import Refusal, answer, bridge_of, changer, known, not_found
+from .phone_call_edits import find, phone_call_events
 from .questions import body_of
 
 ROUTES = web.RouteTableDef()
 
+# The vendor's own programs end every address with a slash, its documentation none.
 _BASE = "/uapi/extensions/{user}/{extension}/phoneCallEvents"
+_ALL, _TYPE, _ONE = (_BASE + more + "{end:/?}" for more in ("", "/{type}", "/{type}/{id}"))
 #: A list's length, unless asked otherwise; where it may begin at most, as the vendor says.
 _COUNT, _MOST = 20, 1000
 _LATEST_START = 5000
@@ -47,31 +42,36 @@ _ORDERS = {"asc": False, "ascending": False, "desc": True, "descending": True}
 # -- looking ---------------------------------------------------------------------------
 
 
-@ROUTES.get(_BASE)
-@ROUTES.get(_BASE + "/")
-@ROUTES.get(_BASE + "/{type}")
+@ROUTES.get(_ALL)
+@ROUTES.get(_TYPE)
 async def list_events(request: web.Request) -> web.Response:
     """
     List the PhoneCallEvents of an extension, or those of one type.
     """
     extension = _extension(request, known(request))
-    kind = _type(request, "pce_type_invalid") if "type" in request.match_info else None
+    kind = _type(request) if "type" in request.match_info else None
+    config = bridge_of(request).config
+    collection, modified = _collection(request, extension), _modified(config)
     found = [
-        one.as_json(_collection(request, extension), _modified(bridge_of(request).config))
-        for one in _events(bridge_of(request).config, extension)
+        one.as_json(collection, modified)
+        for one in phone_call_events(config.rules, extension)
         if kind is None or one.type == kind
     ]
     return _page(request, _chosen(request, found))
 
 
-@ROUTES.get(_BASE + "/{type}/{id}")
+@ROUTES.get(_ONE)
 async def show_event(request: web.Request) -> web.Response:
     """
     Give one PhoneCallEvent.
     """
     extension = _extension(request, known(request))
-    one = _find(request, extension)
+    number, event_id = _key(request)
     config = bridge_of(request).config
+    try:
+        one = find(config.rules, extension, number, event_id)
+    except LookupError:
+        raise _no_event(request) from None
     return answer(one.as_json(_collection(request, extension), _modified(config)))
 
 
@@ -82,7 +82,7 @@ def _chosen(request: web.Request, found: list[dict[str, Any]]) -> list[dict[str,
     name, value = request.query.get("filterBy"), request.query.get("filterValue", "")
     if name is not None:
         if name not in _FILTERS:
-            raise _bad("filter_by_invalid", f"filterBy is one of {', '.join(_FILTERS)}")
+            raise _bad("filter_by_invalid", _one_of("filterBy", _FILTERS))
         found = [
             one for one in found if (value in one[name] if name in _BY_PART else value == one[name])
         ]
@@ -97,11 +97,10 @@ def _chosen(request: web.Request, found: list[dict[str, Any]]) -> list[dict[str,
 def _page(request: web.Request, found: list[dict[str, Any]]) -> web.Response:
     start = _whole(request, "startIndex", 0, _LATEST_START)
     count = _whole(request, "count", _COUNT, _MOST)
-    fields = [name for name in request.query.get("fields", "").split(",") if name]
-    if unknown := [name for name in fields if name not in _FIELDS]:
-        raise _bad(
-            "fields_invalid", f"unknown {', '.join(unknown)}; there are {', '.join(_FIELDS)}"
-        )
+    names = ",".join(request.query.getall("fields", [])).split(",")
+    fields = [name.strip() for name in names if name.strip()]
+    if not set(fields) <= set(_FIELDS):
+        raise _bad("fields_invalid", _one_of("each of fields", _FIELDS))
     entry = [
         {name: one[name] for name in _FIELDS if not fields or name in fields}
         for one in found[start : start + count]
@@ -119,107 +118,100 @@ def _page(request: web.Request, found: list[dict[str, Any]]) -> web.Response:
 # -- changing --------------------------------------------------------------------------
 
 
-@ROUTES.post(_BASE)
-@ROUTES.post(_BASE + "/")
+@ROUTES.post(_ALL)
 async def add_event(request: web.Request) -> web.Response:
     """
     Add a PhoneCallEvent; the answer has its id.
     """
     visitor = changer(request)
     extension = _extension(request, visitor)
-    body = await body_of(request)
-    number = str(body.get("type", ""))
+    body = await _body_of(request)
+    number = body.get("type", "")
     if number not in TYPES:
         raise _bad("pcet_type_invalid", _one_of("type", TYPES))
-    event_id = str(body.get("id") or generated_id())
-    if not _is_id(event_id):
+    event_id = body.get("id") or generated_id()
+    if not is_id(event_id):
         raise _bad("pce_id_invalid", "id is 1 to 255 letters and digits")
-    if any(rule.id == event_id for rule in bridge_of(request).config.rules):
-        raise _bad("pce_id_invalid", f"{event_id} is the id of another request")
-    attributes = {
-        "id": event_id,
-        "extension": extension,
-        "event": TYPES[number].value,
-        "url": "",
-        **_attributes(body),
-    }
-    await _change(request, lambda rules: admission.add(visitor, rules, attributes))
+    fields = _fields(body)
+
+    def edit(rules_file: RulesFile) -> None:
+        phone_call_edits.add(visitor, rules_file, extension, (number, event_id), fields)
+
+    await _edit(request, edit)
     return answer({"id": event_id})
 
 
-@ROUTES.put(_BASE + "/{type}/{id}")
+@ROUTES.put(_ONE)
 async def change_event(request: web.Request) -> web.Response:
     """
     Change a PhoneCallEvent: what is not given stays.
     """
     visitor = changer(request)
-    one = _find(request, _extension(request, visitor))
-    attributes = _attributes(await body_of(request))
-    if attributes and len(_events_of_request(request, one.id)) > 1:
-        raise Refusal(
-            409,
-            "pce_shared",
-            f"{one.id} tells of several events at once; change it by /api/v1/events or by hand",
-        )
-    if attributes:
-        await _change(request, lambda rules: admission.change(visitor, rules, one.id, attributes))
-    return answer({"id": one.id})
+    extension = _extension(request, visitor)
+    one = number, event_id = _key(request)
+    body = await _body_of(request)
+    if body.get("type", number) != number:
+        raise _bad("pce_type_invalid", "the type cannot be changed; add another event")
+    if body.get("id", event_id) != event_id:
+        raise _bad("pce_id_invalid", "the id cannot be changed; add another event")
+    fields = _fields(body)
+
+    def edit(rules_file: RulesFile) -> None:
+        phone_call_edits.change(visitor, rules_file, extension, one, fields)
+
+    await _edit(request, edit)
+    return answer({"id": event_id})
 
 
-@ROUTES.delete(_BASE)
-@ROUTES.delete(_BASE + "/")
-@ROUTES.delete(_BASE + "/{type}")
+@ROUTES.delete(_ALL)
+@ROUTES.delete(_TYPE)
 async def remove_events(request: web.Request) -> web.Response:
     """
-    Take out all PhoneCallEvents of an extension, or those of one type.
+    Take out all PhoneCallEvents of an extension, or those of one type; say which.
     """
     visitor = changer(request)
     extension = _extension(request, visitor)
-    kind = _type(request, "pce_type_invalid") if "type" in request.match_info else None
-    gone = [
-        one
-        for one in _events(bridge_of(request).config, extension)
-        if kind is None or one.type == kind
-    ]
-    return await _remove(request, visitor, gone)
+    kind = _type(request) if "type" in request.match_info else None
+    gone: list[dict[str, str]] = []
+
+    def edit(rules_file: RulesFile) -> None:
+        found = [
+            one
+            for one in phone_call_events(rules_file.config.rules, extension)
+            if kind is None or one.type == kind
+        ]
+        phone_call_edits.remove(visitor, rules_file, found)
+        gone.extend({"type": one.type, "id": one.id} for one in found)
+
+    await _edit(request, edit)
+    return answer(gone) if gone else web.Response(status=204)
 
 
-@ROUTES.delete(_BASE + "/{type}/{id}")
+@ROUTES.delete(_ONE)
 async def remove_event(request: web.Request) -> web.Response:
     """
-    Take out one PhoneCallEvent; a request that tells of other events, too, goes on with those.
+    Take out one PhoneCallEvent; a rule that tells of other events, too, goes on with those.
     """
     visitor = changer(request)
-    one = _find(request, _extension(request, visitor))
-    return await _remove(request, visitor, [one])
+    extension = _extension(request, visitor)
+    number, event_id = _key(request)
+
+    def edit(rules_file: RulesFile) -> None:
+        one = find(rules_file.config.rules, extension, number, event_id)
+        phone_call_edits.remove(visitor, rules_file, [one])
+
+    await _edit(request, edit)
+    return answer({"id": event_id})
 
 
-async def _remove(
-    request: web.Request, visitor: Visitor, gone: list[PhoneCallEvent]
-) -> web.Response:
-    def edit(rules: RulesFile) -> None:
-        for event_id in dict.fromkeys(one.id for one in gone):
-            rule = admission.visible(visitor, rules, event_id)
-            left = rule.events - {one.event for one in gone if one.id == event_id}
-            if left:
-                events = sorted(event.value for event in left)
-                admission.change(visitor, rules, event_id, {"id": event_id, "event": events})
-            else:
-                admission.remove(visitor, rules, event_id)
-
-    if gone:
-        await _change(request, edit)
-    return web.Response(status=204)
-
-
-async def _change(request: web.Request, edit: Callable[[RulesFile], object]) -> None:
+async def _edit(request: web.Request, edit: Callable[[RulesFile], None]) -> None:
     """
     Edit the rules; what the bridge's own API would call unprocessable, VoipNow calls bad.
     """
     try:
-        await bridge_of(request).change_rules(lambda rules: _done(edit(rules)))
+        await bridge_of(request).change_rules(edit)
     except LookupError:
-        raise not_found() from None
+        raise _no_event(request) from None
     except RulesFileError:
         raise
     except ConfigError as error:
@@ -228,14 +220,10 @@ async def _change(request: web.Request, edit: Callable[[RulesFile], object]) -> 
         raise _worded(refusal) from refusal
 
 
-def _done(_result: object) -> None:
-    pass
-
-
 def _worded(refusal: Refusal) -> Refusal:
     if refusal.status != 422:
         return refusal
-    of_url = any(problem.path.endswith("url") for problem in refusal.problems)
+    of_url = any(problem.path == "url" for problem in refusal.problems)
     return _bad("pce_url_invalid" if of_url else "pce_invalid", refusal.message)
 
 
@@ -251,58 +239,46 @@ def _extension(request: web.Request, visitor: Visitor) -> str:
     return extension
 
 
-def _type(request: web.Request, code: str) -> str:
+def _type(request: web.Request) -> str:
     number = request.match_info["type"]
     if number not in TYPES:
-        raise _bad(code, _one_of("type", TYPES))
+        raise _bad("pce_type_invalid", _one_of("type", TYPES))
     return number
 
 
-def _find(request: web.Request, extension: str) -> PhoneCallEvent:
-    number, event_id = _type(request, "pce_type_invalid"), request.match_info["id"]
-    for one in _events(bridge_of(request).config, extension):
-        if (one.type, one.id) == (number, event_id):
-            return one
-    raise not_found(f"there is no event {event_id} of type {number}")
-
-
-def _events(config: Config, extension: str) -> Iterator[PhoneCallEvent]:
-    shown = {rule.id: masked_url(rule.url) for rule in config.rules}
-    return events_of(config.rules, extension, shown)
-
-
-def _events_of_request(request: web.Request, event_id: str) -> frozenset[Any]:
-    rules = bridge_of(request).config.rules
-    return next((rule.events for rule in rules if rule.id == event_id), frozenset())
-
-
-def _attributes(body: Mapping[str, Any]) -> dict[str, Any]:
+def _key(request: web.Request) -> tuple[str, str]:
     """
-    Read method, url, status and note; what else there is in *body* is passed over.
+    Give the type and the id that the address names.
     """
-    attributes: dict[str, Any] = {}
-    if "method" in body:
-        if str(body["method"]) not in METHODS:
-            raise _bad("pce_method_invalid", _one_of("method", METHODS))
-        attributes["method"] = METHODS[str(body["method"])].value
-    if "status" in body:
-        if str(body["status"]) not in STATUSES:
-            raise _bad("pce_status_invalid", _one_of("status", STATUSES))
-        attributes["status"] = "enabled" if STATUSES[str(body["status"])] else "disabled"
-    for name, ours, code in (("url", "url", "pce_url_invalid"), ("note", "notes", "pce_invalid")):
-        if name in body:
-            if not isinstance(body[name], str):
-                raise _bad(code, f"{name} is a text")
-            attributes[ours] = body[name]
-    try:
-        admission.check_attributes(attributes)
-    except Refusal as refusal:
-        raise _worded(refusal) from None
-    return attributes
+    return _type(request), request.match_info["id"]
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isalnum() and len(text) <= 255
+async def _body_of(request: web.Request) -> dict[str, str]:
+    """
+    Read the values of the body, all of which are texts; null is a value that is not given.
+
+    What is neither text nor number becomes a text that no field may have but a note, which
+    is refused here.
+    """
+    body = {name: value for name, value in (await body_of(request)).items() if value is not None}
+    for name in ("note", "url"):
+        if name in body and not _is_word(body[name]):
+            raise _bad("pce_invalid" if name == "note" else "pce_url_invalid", f"{name} is a text")
+    return {name: str(value) if _is_word(value) else "?" for name, value in body.items()}
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _fields(body: Mapping[str, str]) -> dict[str, str]:
+    """
+    Give method, note, status and url; what else there is in *body* is passed over.
+    """
+    for name, words in (("method", METHODS), ("status", STATUSES)):
+        if name in body and body[name] not in words:
+            raise _bad(f"pce_{name}_invalid", _one_of(name, words))
+    return {name: body[name] for name in ("method", "note", "status", "url") if name in body}
 
 
 def _whole(request: web.Request, name: str, default: int, most: int) -> int:
@@ -314,22 +290,38 @@ def _whole(request: web.Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
+# -- what is said ----------------------------------------------------------------------
+
+
 def _modified(config: Config) -> str:
     """
-    Say when the rules file was changed: of each rule the bridge does not know.
+    Say when the rules file was changed, in the vendor's form: of a rule it is not known.
     """
     try:
-        return "" if config.source is None else rfc3339(config.source.stat().st_mtime)
+        moment = 0.0 if config.source is None else config.source.stat().st_mtime
     except OSError:
         return ""
+    return rfc3339(int(moment)).replace(".000Z", "+00:00") if moment else ""
 
 
 def _collection(request: web.Request, extension: str) -> str:
+    """
+    Give the address of the list, as the visitor sees it.
+    """
+    control = bridge_of(request).config.control
+    is_secure = request.secure or (control is not None and control.behind_https)
     user = quote(request.match_info["user"], safe="@")
-    return f"/uapi/extensions/{user}/{quote(extension, safe='*')}/phoneCallEvents"
+    place = f"/uapi/extensions/{user}/{quote(extension, safe='*')}/phoneCallEvents"
+    host = request.headers.get("Host")
+    return f"http{'s' if is_secure else ''}://{host}{place}" if host else place
 
 
-def _one_of(name: str, words: Mapping[str, object]) -> str:
+def _no_event(request: web.Request) -> Refusal:
+    number, event_id = _key(request)
+    return not_found(f"there is no event {event_id} of type {number}")
+
+
+def _one_of(name: str, words: Mapping[str, object] | tuple[str, ...]) -> str:
     return f"{name} is one of {', '.join(words)}"
 
 
