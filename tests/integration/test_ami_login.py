@@ -137,8 +137,8 @@ async def test_unanswered_login() -> None:
         await peer.stay()
 
     async with AmiServer(script) as server:
-        with pytest.raises(AmiUnanswered, match=r"no answer to Challenge within 0\.05 s"):
-            async with AmiSession(settings_for(server, connect_timeout_seconds=0.05)):
+        with pytest.raises(AmiUnanswered, match=r"no answer to Challenge within 0\.5 s"):
+            async with AmiSession(settings_for(server, connect_timeout_seconds=0.5)):
                 pass
 
 
