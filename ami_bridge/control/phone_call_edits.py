@@ -7,6 +7,8 @@ where they refuse.
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import attrs
+
 from ami_bridge.config.editing import RulesFile
 from ami_bridge.core.masking import masked_url
 from ami_bridge.core.phone_call_events import (
@@ -34,10 +36,14 @@ def phone_call_events(rules: Iterable[Rule], extension: str) -> Iterator[PhoneCa
 def find(rules: Iterable[Rule], extension: str, number: str, event_id: str) -> PhoneCallEvent:
     """
     Give the PhoneCallEvent of that type *number* and id; raises LookupError if there is none.
+
+    The id in the file is understood, too: a rule ``crm.2`` of several events is shown as it is
+    until Hangup is the only one left, and an address that somebody knows goes on to lead there.
     """
     for one in phone_call_events(rules, extension):
-        if (one.type, one.id) == (number, event_id):
-            return one
+        # None is shown with an id that another one of its type has in the file.
+        if one.type == number and event_id in (one.id, one.rule_id):
+            return attrs.evolve(one, id=event_id)
     raise LookupError(event_id)
 
 

@@ -428,6 +428,26 @@ async def test_removing_one(visited: House) -> None:
     assert (await visited.ask("DELETE", f"{BASE}/3/several")).status == 404
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_an_address_stays(tmp_path: Path, method: str) -> None:
+    """
+    An id that looks as if it had a type is understood also when what is left is shown without.
+    """
+    rules = f"{RULES}{MINE}".replace('id = "several"', 'id = "several.2"')
+    async with house(tmp_path, rules) as visited:
+        assert ("2", "several.2") in await listed(visited)
+        for number in "34":
+            await visited.ask("DELETE", f"{BASE}/{number}/several.2")
+        assert await listed(visited) == [("0", "popup"), ("2", "several")]
+
+        content = (await visited.get(f"{BASE}/2/several.2")).content | {"note": "New"}
+        found = await visited.ask(method, f"{BASE}/2/several.2", content=content)
+
+        assert found.status == 200
+        notes = [rule.notes for rule in rules_of(visited).values() if rule.id == "several.2"]
+        assert notes == (["New"] if method == "PUT" else [])
+
+
 async def test_removing_a_type(visited: House) -> None:
     """
     All events of a type are removed where no id is named, and are told.
