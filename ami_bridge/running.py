@@ -195,6 +195,7 @@ class RunningBridge:
         entries: list[StoryEntry] = []
         asked: set[str] = set()
         while len(asked) < MOST_IDS and (new := ids - asked):
+            new = set(sorted(new)[: MOST_IDS - len(asked)])
             asked |= new
             stories = await self.store.stories_naming(pbx, new, MOST_STORIES)
             found = {entry.story for entry in entries} | set(stories)

@@ -290,7 +290,7 @@ class InMemoryStore(StoriesInMemory):
         """
         Let deliveries that wait for their next attempt be due at *now*; say how many.
         """
-        found = [owed for one in ids if (owed := self._owed.get(one)) and not owed.leased]
+        found = [owed for one in set(ids) if (owed := self._owed.get(one)) and not owed.leased]
         late = [owed for owed in found if owed.due is not None and owed.due > now]
         for owed in late:
             owed.queue.offer(owed, now)
@@ -302,7 +302,8 @@ class InMemoryStore(StoriesInMemory):
         Give up deliveries that are owed, for a *reason*; say how many there were.
         """
         self._end_leases(now)
-        found = [owed for one in ids if (owed := self._owed.get(one)) and not owed.leased]
+        named = dict.fromkeys(ids)
+        found = [owed for one in named if (owed := self._owed.get(one)) and not owed.leased]
         for owed in found:
             self._give_up(owed, reason, now)
         self._wake()

@@ -4,6 +4,9 @@ Who attempts what at the moment, kept in memory: the store's file belongs to one
 What a process that died had claimed can be claimed as soon as the file is opened again.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 import attrs
 
 from ami_bridge.core.deliveries import Delivery
@@ -39,6 +42,8 @@ class ClaimsInMemory:
     def __init__(self) -> None:
         #: By the delivery's id.
         self._claims: dict[str, Claim] = {}
+        #: What is being given up at the moment, by somebody who saw no claim of it.
+        self._going: list[Callable[[Delivery], bool]] = []
 
     def held(self, now: float) -> frozenset[int]:
         """
@@ -63,10 +68,23 @@ class ClaimsInMemory:
             claim.lapsed = True
         return [claim.due for claim in ended]
 
+    @contextlib.contextmanager
+    def withholding(self, goes: Callable[[Delivery], bool]) -> Iterator[None]:
+        """
+        Let nobody claim what *goes*, though it may be found due until that is written.
+        """
+        self._going.append(goes)
+        try:
+            yield
+        finally:
+            self._going.remove(goes)
+
     def add(self, due: Due, now: float, until: float) -> Delivery | None:
         """
-        Claim what was found *due*, unless another claimant was faster.
+        Claim what was found *due*, unless another claimant was faster or it is being given up.
         """
+        if any(goes(due.delivery) for goes in self._going):
+            return None
         before = self._claims.get(due.delivery.id)
         if before is not None and before.holds(now):
             return None

@@ -13,15 +13,19 @@ from typing import Any, TypeVar
 
 from ami_bridge.core.retry import Attempt
 from ami_bridge.core.rules import ExtensionPattern
+from ami_bridge.errors import StoreError
 
 from .looking import DeliveryState, Found, Kept, Tally, Wanted
 from .sqlite_rows import COLUMNS, read_attempts, read_delivery
+from .sqlite_writer import is_damage, may_pass
 from .store import StoryEntry
 
 _T = TypeVar("_T")
 
 #: How long a reader waits for the file, in seconds: while it is opened or taken over.
 _PATIENCE_SECONDS = 10.0
+#: SQLite takes no deeper expressions than 1000, and each OR in a row makes one deeper.
+_MOST_IN_A_ROW = 500
 _KEPT = f"SELECT seq, state, due, settled, reason, status, seconds, {COLUMNS} FROM deliveries"  # noqa: S608 - our own names
 #: The oldest is the first of its destination: what is sent again is put anew.
 _WAITING = """
@@ -45,9 +49,17 @@ WHERE stories.pbx = ? AND ({}) LIMIT ?
 
 async def look(path: Path, question: Callable[[sqlite3.Connection], _T]) -> _T:
     """
-    Ask the file *path* a *question*.
+    Ask the file *path* a *question*. Raises StoreError if it cannot be read.
     """
-    return await asyncio.to_thread(_ask, path, question)
+    try:
+        return await asyncio.to_thread(_ask, path, question)
+    except sqlite3.Error as error:
+        if is_damage(error):
+            reason = f"is damaged ({error}); the next start saves what can be read"
+            raise StoreError(path, reason) from error
+        if may_pass(error):
+            raise StoreError(path, f"cannot be read at the moment ({error})") from error
+        raise
 
 
 def _ask(path: Path, question: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -120,7 +132,7 @@ def stories_naming(
     """
     Find the stories in whose messages one of *texts* occurs, by reading all of them.
     """
-    anywhere = " OR ".join(["instr(entries.messages, ?)"] * len(texts)) or "false"
+    anywhere = _any_of("instr(entries.messages, ?)", len(texts))
     wanted = [text.encode() for text in texts]
     return [name for (name,) in connection.execute(_NAMING.format(anywhere), (pbx, *wanted, limit))]
 
@@ -148,9 +160,19 @@ def _conditions(wanted: Wanted, before: int | None) -> tuple[list[str], list[obj
         values += wanted.legs
     if wanted.extensions is not None:
         globs = [_glob(pattern) for pattern in wanted.extensions]
-        conditions.append(f"({' OR '.join(['extension GLOB ?'] * len(globs)) or 'false'})")
+        conditions.append(_any_of("extension GLOB ?", len(globs)))
         values += globs
     return conditions, values
+
+
+def _any_of(condition: str, count: int) -> str:
+    """
+    Write that one of *count* such conditions holds.
+    """
+    rows, rest = divmod(count, _MOST_IN_A_ROW)
+    sizes = [_MOST_IN_A_ROW] * rows + [rest] * (rest > 0)
+    together = [f"({' OR '.join([condition] * size)})" for size in sizes]
+    return f"({' OR '.join(together) or 'false'})"
 
 
 def _glob(pattern: ExtensionPattern) -> str:

@@ -169,9 +169,10 @@ class SqliteStore:
         Give up at most *limit* deliveries that are out of time and not claimed; say how many.
         """
         held = self._claims.held(now)
-        count = await self._writer.do(
-            lambda connection: deliveries.give_up_expired(connection, now, limit, held)
-        )
+        with self._claims.withholding(lambda delivery: delivery.expires <= now):
+            count = await self._writer.do(
+                lambda connection: deliveries.give_up_expired(connection, now, limit, held)
+            )
         if count:
             self._wake()
         return count
@@ -211,10 +212,11 @@ class SqliteStore:
         """
         Give up deliveries that are owed, for a *reason*; say how many there were.
         """
-        held = self._claims.held(now)
-        count = await self._writer.do(
-            lambda connection: steering.drop(connection, ids, reason, now, held)
-        )
+        held, named = self._claims.held(now), frozenset(ids)
+        with self._claims.withholding(lambda delivery: delivery.id in named):
+            count = await self._writer.do(
+                lambda connection: steering.drop(connection, ids, reason, now, held)
+            )
         self._wake()
         return count
 

@@ -120,7 +120,9 @@ class Store(Protocol):
 
     Methods return when what they changed is kept, as durably as the store keeps anything.
     A store that is in trouble (a full disk, a locked file) does not raise: it goes on
-    trying, and says so in `trouble`. Raises `StoreError` only where trying cannot help.
+    trying, and says so in `trouble`. Raises `StoreError` only where trying cannot help, and
+    to those who only look (`find`, `look_up`, `tallies`, `entries`, `stories_naming`), who
+    are not kept waiting.
     """
 
     @property

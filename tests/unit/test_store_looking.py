@@ -2,6 +2,7 @@
 What every store shows of its deliveries and stories, and what operators can do to them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.requests import Request
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt
 from ami_bridge.core.rules import ExtensionPattern, Method
+from ami_bridge.errors import StoreError
 from ami_bridge.settings import StoreSettings
 
 A, B = "http://a:80", "http://b:80"
@@ -223,6 +225,16 @@ async def test_extensions(store: Store, texts: tuple[str, ...]) -> None:
     assert found == [f"{one}!" for one in reversed(meant)]
 
 
+async def test_many_patterns(store: Store) -> None:
+    """
+    Any number of patterns can be asked for at once.
+    """
+    await put(store, delivery("one"), delivery("two", extension="0004*001"))
+    patterns = tuple(ExtensionPattern(f"0004*{number:03}") for number in range(3000))
+
+    assert names(await store.find(Wanted(extensions=patterns), 10)) == ["two"]
+
+
 async def test_pages(store: Store) -> None:
     """
     Pages hold everything once, the latest first, also when more comes between them.
@@ -311,6 +323,68 @@ async def test_dropping_what_is_under_way(store: Store) -> None:
     assert (await seen(store, "one")).state is DeliveryState.DELIVERED
 
 
+@pytest.mark.parametrize("order", ["claimed first", "dropped first"])
+async def test_dropping_what_is_being_claimed(store: Store, order: str) -> None:
+    """
+    What is claimed and dropped at the same time is either attempted or given up, never both.
+    """
+    await put(store, delivery("one"))
+    claim, drop = store.claim(10.0, 1, {}, 60.0), store.drop(["one"], "dropped by hand", 10.0)
+
+    if order == "claimed first":
+        claims, dropped = await asyncio.gather(claim, drop)
+    else:
+        dropped, claims = await asyncio.gather(drop, claim)
+
+    assert len(claims.deliveries) + dropped == 1
+    for claimed in claims.deliveries:
+        await store.settle(claimed, WELL, Delivered())
+    ended = DeliveryState.GIVEN_UP if dropped else DeliveryState.DELIVERED
+    assert (await seen(store, "one")).state is ended
+
+
+async def test_expiring_while_being_claimed(store: Store) -> None:
+    """
+    What is claimed while its time runs out is either attempted or given up, never both.
+    """
+    await put(store, delivery("one", expires=11.0))
+
+    claims, expired = await asyncio.gather(
+        store.claim(10.9, 1, {}, 60.0), store.give_up_expired(11.0, 10)
+    )
+
+    assert len(claims.deliveries) + expired == 1
+
+
+async def test_what_was_kept_from_a_claimant(store: Store) -> None:
+    """
+    A drop that leaves others alone keeps nobody from claiming them, then or later.
+    """
+    await put(store, delivery("one"), delivery("two"))
+
+    claims, dropped = await asyncio.gather(
+        store.claim(10.0, 2, {}, 60.0), store.drop(["two", "nobody"], "dropped by hand", 10.0)
+    )
+
+    assert "one" in {claimed.id for claimed in claims.deliveries}
+    assert await store.send_again(["two"], 11.0, 100.0) == dropped
+    if dropped:
+        claims = await store.claim(11.0, 2, {}, 60.0)
+        assert [claimed.id for claimed in claims.deliveries] == ["two"]
+
+
+async def test_naming_one_twice(store: Store) -> None:
+    """
+    One that is named twice is hurried, dropped and sent again once.
+    """
+    await put(store, delivery("one"))
+    await attempted(store, FAILED, RetryAt(500.0, "answer 500"), 10.0)
+
+    assert await store.hurry(["one", "one"], 20.0) == 1
+    assert await store.drop(["one", "one"], "dropped by hand", 20.0) == 1
+    assert await store.send_again(["one", "one"], 21.0, 100.0) == 1
+
+
 async def test_dropping_what_is_settled(store: Store) -> None:
     """
     What was delivered stays delivered.
@@ -360,6 +434,44 @@ async def test_entries_of_stories(store: Store) -> None:
     assert await store.stories_naming("pbx", [], 10) == []
     assert sorted(await store.stories_naming("pbx", ["2.1", "1.1"], 10)) == ["one", "two"]
     assert len(await store.stories_naming("pbx", ["1.1"], 1)) == 1
+
+
+async def test_stories_naming_one_of_many(store: Store) -> None:
+    """
+    Stories can be found by any number of texts at once.
+    """
+    entry = StoryEntry("pbx", "one", 1.0, b"Uniqueid: 1.1\r\n\r\n")
+    await store.keep(Changes(1.0, entries=[entry]))
+    texts = [f"2.{number}" for number in range(3000)]
+
+    assert await store.stories_naming("pbx", texts, 10) == []
+    assert await store.stories_naming("pbx", [*texts, "1.1"], 10) == ["one"]
+
+
+async def test_looking_at_a_file_that_is_damaged(tmp_path: Path) -> None:
+    """
+    Who looks at a file that is damaged hears of it by an error of the bridge, with the file.
+    """
+    path = tmp_path / "store.sqlite"
+    async with open_store(StoreSettings(path)) as store:
+        await put(store, delivery("one"))
+    async with open_store(StoreSettings(path)) as store:
+        path.write_bytes(b"no database" * 1000)
+
+        with pytest.raises(StoreError, match=r"store\.sqlite: is damaged"):
+            await store.look_up("one")
+
+
+async def test_looking_at_a_file_that_is_away(tmp_path: Path) -> None:
+    """
+    Who looks at a file that cannot be opened hears why.
+    """
+    path = tmp_path / "store.sqlite"
+    async with open_store(StoreSettings(path)) as store:
+        path.rename(tmp_path / "elsewhere")
+
+        with pytest.raises(StoreError, match="cannot be read at the moment"):
+            await store.tallies()
 
 
 async def test_stories_that_are_over_in_a_file(tmp_path: Path) -> None:
