@@ -71,7 +71,8 @@ async def test_a_call_appears(browser: Chromium, tmp_path: Path) -> None:
         await look_at_call(page)
 
         await expect(page.get_by_text("3 delivered")).to_be_visible()
-    assert browser.complaints == []
+        # While the bridge is there: later its pages miss it.
+        assert browser.complaints == []
 
 
 async def test_a_failed_delivery_is_sent_again(browser: Chromium, tmp_path: Path) -> None:
@@ -124,7 +125,8 @@ async def test_a_hostile_name_runs_nothing(browser: Chromium, tmp_path: Path) ->
         assert await page.locator("#said").get_by_text(HOSTILE).count() == 3
         assert await page.title() == "Overview · ami-bridge"
         assert await page.locator("img[src=x], main script").count() == 0
-    assert browser.complaints == []
+        # While the bridge is there: later its pages miss it.
+        assert browser.complaints == []
 
 
 async def test_requests_are_steered(browser: Chromium, tmp_path: Path) -> None:
@@ -147,7 +149,8 @@ async def test_requests_are_steered(browser: Chromium, tmp_path: Path) -> None:
         await expect(page.get_by_text("The request is disabled.")).to_be_visible()
         await page.get_by_role("button", name="Enable").press("Enter")
         await expect(page.get_by_text("The request is enabled.")).to_be_visible()
-    assert browser.complaints == []
+        # While the bridge is there: later its pages miss it.
+        assert browser.complaints == []
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
