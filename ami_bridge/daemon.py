@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .adapters.sender import Sender
-from .adapters.store import Changes, Store
+from .adapters.store import Changes, Store, together
 from .adapters.stores import open_store
 from .adapters.systemd import ServiceManager
 from .core.call_events import CallEvent
@@ -37,7 +37,7 @@ TIDY_UP_ROWS = 500
 #: Reads of AMI bytes whose result waits for the store; more than this and it is told.
 LONG_BACKLOG = 10_000
 #: As many of them are kept at once.
-MOST_TOGETHER = 1000
+MOST_TOGETHER = 250
 _DAY = 86_400.0
 
 Loader = Callable[[], Config]
@@ -264,8 +264,7 @@ class Daemon:
             waiting = [await self._unkept.get()]
             while len(waiting) < MOST_TOGETHER and not self._unkept.empty():
                 waiting.append(self._unkept.get_nowait())
-            # One after the other, and in the same transaction as far as the store can.
-            await asyncio.gather(*(store.keep(changes) for changes in waiting))
+            await store.keep(together(waiting))
             for _ in waiting:
                 self._unkept.task_done()
             long = self._unkept.qsize() > LONG_BACKLOG

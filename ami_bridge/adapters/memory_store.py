@@ -23,7 +23,7 @@ from .looking import Found, Kept, Tally, Wanted
 from .memory_lanes import Owed, Queue
 from .memory_looking import GaveUp, find, kept_delivered, kept_given_up, kept_owed, tallies
 from .memory_stories import StoriesInMemory
-from .store import LONGEST_LEASE, SET_BACK, Changes, Claims, GivenUp, Pause, in_turn
+from .store import LONGEST_LEASE, SET_BACK, Changes, Claims, GivenUp, Outcome, Pause, in_turn
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +178,15 @@ class InMemoryStore(StoriesInMemory):
         fields = {"seconds": round(self._latest - now), "deliveries": len(late)}
         log.warning("the clock was set back; what waits to be tried again is due now", extra=fields)
 
-    async def settle(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """
-        Write down what came of a claimed *delivery*; *attempt* is None if there was none.
+        Write down what came of claimed deliveries.
         """
+        for outcome in outcomes:
+            self._settle(outcome.delivery, outcome.attempt, outcome.verdict)
+        self._wake()
+
+    def _settle(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
         owed = self._owed.get(delivery.id)
         if owed is None or not owed.claimed or owed.delivery.attempts != delivery.attempts:
             return
@@ -198,7 +203,6 @@ class InMemoryStore(StoriesInMemory):
                 self._give_up(owed, verdict.reason, ended)
             else:
                 self._retry(owed, verdict)
-        self._wake()
 
     def _retry(self, owed: Owed, verdict: RetryAt) -> None:
         if owed.delivery.rule_id in self._pauses:

@@ -27,7 +27,7 @@ from ami_bridge.settings import DeliverySettings
 
 from .attempts import attempt as attempted
 from .connecting import Connections
-from .store import Store
+from .store import Outcome, Store
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,12 @@ class Sender:
         self._passed = asyncio.Event()
         self._claimed: asyncio.Queue[Delivery] = asyncio.Queue()
         self._workers = 0
+        #: Attempts under way, by destination.
         self._busy: Counter[str] = Counter()
+        #: What came of attempts and is not written down, and how many they are by destination.
+        self._outcomes: list[Outcome] = []
+        self._settling: Counter[str] = Counter()
+        self._judged = asyncio.Event()
         #: Destinations whose last attempt failed.
         self._unwell: dict[str, Health] = {}
         self._asking = True
@@ -143,6 +148,7 @@ class Sender:
         """
         self._unwell = await self._store.health()
         async with asyncio.TaskGroup() as workers:
+            workers.create_task(self._settle(), name="settling")
             while True:
                 self._wake.clear()
                 self._asking = True
@@ -181,16 +187,22 @@ class Sender:
     # -- when to ask, and for how much -------------------------------------------------
 
     def _rests_until(self, deadline: float) -> bool:
-        if self._wake.is_set() or self._asking or self.in_flight:
+        if self._wake.is_set() or self._asking or self._busy or self._settling:
             return False
         return self._next_due is None or self._next_due > deadline
 
     def _taken(self, now: float) -> dict[str, int]:
         """
         Count the slots that are not free: those of attempts, and those that breakers hold.
+
+        An attempt that is over holds none while its outcome is written down, unless there are
+        more of these than slots: what is not written down is sent again after a crash.
         """
         taken = dict(self._busy)
         concurrency, terms = self._settings.concurrency, self._settings.breaker_terms
+        for destination, count in self._settling.items():
+            if count > concurrency:
+                taken[destination] = taken.get(destination, 0) + count - concurrency
         for destination, health in self._unwell.items():
             held = concurrency - health.allowance(now, concurrency, terms)
             if held:
@@ -220,17 +232,35 @@ class Sender:
         while self._claimed.qsize() or self._workers - self.in_flight <= _SPARE_WORKERS:
             delivery = await self._claimed.get()
             try:
-                await self._deliver(delivery)
+                outcome = await self._attempt(delivery)
             finally:
-                self._busy[delivery.destination] -= 1
-                if not self._busy[delivery.destination]:
-                    del self._busy[delivery.destination]
-                self._wake.set()
+                _less(self._busy, delivery.destination)
+            self._settling[delivery.destination] += 1
+            self._outcomes.append(outcome)
+            self._judged.set()
+            self._wake.set()
         self._workers -= 1
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _settle(self) -> None:
         """
-        Make one attempt of *delivery* and settle it.
+        Have written down what came of attempts: all that ended while the last were written.
+        """
+        while True:
+            await self._judged.wait()
+            self._judged.clear()
+            outcomes, self._outcomes = self._outcomes, []
+            await self._store.settle(outcomes)
+            for outcome in outcomes:
+                destination = outcome.delivery.destination
+                _less(self._settling, destination)
+                if isinstance(outcome.verdict, Delivered):
+                    self.delivered[destination] += 1
+                self._tell(outcome)
+            self._wake.set()
+
+    async def _attempt(self, delivery: Delivery) -> Outcome:
+        """
+        Make one attempt of *delivery*, if there is time for it, and judge it.
         """
         attempt = None
         if self._clock() >= delivery.expires:
@@ -253,10 +283,7 @@ class Sender:
             await self._store.pause(delivery.rule_id, verdict.reason, self._clock())
             fields = {"rule": delivery.rule_id, "reason": verdict.reason}
             _log.warning("rule paused until the rules are loaded again", extra=fields)
-        await self._store.settle(delivery, attempt, verdict)
-        if isinstance(verdict, Delivered):
-            self.delivered[delivery.destination] += 1
-        self._tell(delivery, attempt, verdict)
+        return Outcome(delivery, attempt, verdict)
 
     async def _examine(self, destination: str, attempt: Attempt) -> None:
         """
@@ -284,10 +311,11 @@ class Sender:
                 _log.warning("destination keeps failing", extra=fields)
         await self._store.remember_health(destination, after)
 
-    def _tell(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
+    def _tell(self, outcome: Outcome) -> None:
         """
-        Log what came of *delivery*: one line when it is finished, none while it goes on.
+        Log what came of a delivery: one line when it is finished, none while it goes on.
         """
+        delivery, attempt, verdict = outcome.delivery, outcome.attempt, outcome.verdict
         level = {Delivered: logging.INFO, Abandoned: logging.WARNING, RetryAt: logging.DEBUG}
         if not _log.isEnabledFor(level[type(verdict)]):
             return
@@ -309,3 +337,9 @@ class Sender:
             case RetryAt(when, reason):
                 later = {"retry_in": round(when - self._clock(), 3), "reason": reason}
                 _log.debug("delivery failed", extra=fields | later)
+
+
+def _less(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

@@ -7,14 +7,16 @@ it is due. Who attempts what is not written down: the file belongs to one proces
 its end all that it attempted may be attempted again.
 """
 
+import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict
 
 from .sqlite_rows import COLUMNS, attempt_values, read_attempts, read_delivery, values_of
+from .sqlite_rows_at_once import with_rows
 from .store import GivenUp
 
 #: No wait is longer, in seconds: what is due later was dated by a clock that has been set back
@@ -22,18 +24,25 @@ from .store import GivenUp
 LONGEST_WAIT = 90_000.0
 
 _PUT = f"""
-INSERT INTO deliveries ({COLUMNS}, state, due)
-SELECT *, CASE WHEN column15 = 'paused' OR EXISTS (
-    SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = column7 AND leg = column6
-  ) THEN NULL ELSE column12 END
-FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE true
-ON CONFLICT (id) DO NOTHING
+INSERT INTO deliveries ({COLUMNS}, state) VALUES {{rows}} ON CONFLICT (id) DO NOTHING
 """  # noqa: S608 - our own names
-#: Lets the oldest that is owed of a lane be claimed.
-ADVANCE = """
+#: Lets those be claimed, of some that were put, that are the only ones of their lanes.
+_FIRST = """
 UPDATE deliveries SET due = created
-WHERE due IS NULL AND seq = (
-  SELECT min(seq) FROM deliveries WHERE state = 'waiting' AND destination = ? AND leg = ?
+WHERE due IS NULL AND state = 'waiting' AND id IN (VALUES {rows}) AND NOT EXISTS (
+  SELECT 1 FROM deliveries AS older
+  WHERE older.state = 'waiting' AND older.destination = deliveries.destination
+    AND older.leg = deliveries.leg AND older.seq < deliveries.seq
+)
+"""
+#: Lets the oldest that is owed of each lane be claimed.
+_ADVANCE = """
+UPDATE deliveries SET due = created
+WHERE due IS NULL AND seq IN (
+  SELECT (
+    SELECT min(seq) FROM deliveries
+    WHERE state = 'waiting' AND destination = column1 AND leg = column2
+  ) FROM (VALUES {rows})
 )
 """
 _ADVANCE_ALL = """
@@ -63,25 +72,37 @@ WITH RECURSIVE found (name) AS (
 )
 SELECT name FROM found WHERE name IS NOT NULL
 """
-#: The index has it all, so that passing over what is claimed costs little.
-_DUE = """
-SELECT seq FROM deliveries
+_DUE = f"""
+SELECT seq, {COLUMNS} FROM deliveries
 WHERE due IS NOT NULL AND destination = ? AND due <= ?
+  AND seq NOT IN (SELECT value FROM json_each(?))
 ORDER BY due, seq LIMIT ?
-"""
-_TOO_FAR = """
-SELECT seq FROM deliveries
+"""  # noqa: S608 - our own names
+_TOO_FAR = f"""
+SELECT seq, {COLUMNS} FROM deliveries
 WHERE due IS NOT NULL AND destination = ? AND due > ?
+  AND seq NOT IN (SELECT value FROM json_each(?))
 ORDER BY due, seq LIMIT ?
-"""
-_ROW = f"SELECT {COLUMNS} FROM deliveries WHERE seq = ?"  # noqa: S608 - our own names
+"""  # noqa: S608 - our own names
 _NEXT_DUE = """
 SELECT min(due) FROM deliveries WHERE due IS NOT NULL AND destination = ? AND due > ?
 """
 _DELIVERED = """
 UPDATE deliveries
-SET state = 'delivered', due = NULL, attempts = ?, settled = ?, status = ?, seconds = ?
-WHERE seq = ? AND settled IS NULL
+SET state = 'delivered', due = NULL,
+  attempts = column2, settled = column3, status = column4, seconds = column5
+FROM (VALUES {rows}) WHERE seq = column1 AND +settled IS NULL
+"""
+#: The same where somebody was delivered, if it was not given up meanwhile.
+_ADVANCE_BEHIND = """
+UPDATE deliveries SET due = created
+WHERE due IS NULL AND seq IN (
+  SELECT (
+    SELECT min(next.seq) FROM deliveries AS next
+    WHERE next.state = 'waiting' AND next.destination = done.destination AND next.leg = done.leg
+  ) FROM (VALUES {rows}) CROSS JOIN deliveries AS done
+  WHERE done.seq = column1 AND done.state = 'delivered'
+)
 """
 GIVE_UP = """
 UPDATE deliveries SET state = 'given up', due = NULL, attempts = ?, settled = ?, reason = ?
@@ -95,6 +116,7 @@ WHERE seq = ? AND settled IS NULL
 _PAUSE = """
 UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ? AND settled IS NULL
 """
+_COUNT = "UPDATE deliveries SET attempts = ? WHERE seq = ? AND settled IS NULL"
 #: After a pause somebody older may have come back into the lane.
 _YIELD = """
 UPDATE deliveries SET due = NULL
@@ -120,12 +142,20 @@ class Due(NamedTuple):
 
 
 def put(
-    connection: sqlite3.Connection, deliveries: Iterable[Delivery], paused: Collection[str]
+    connection: sqlite3.Connection, deliveries: Sequence[Delivery], paused: Collection[str]
 ) -> None:
     """
     Owe *deliveries*; those whose ids are known are left as they are.
     """
-    connection.executemany(_PUT, [values_of(delivery, paused) for delivery in deliveries])
+    with_rows(connection, _PUT, [values_of(delivery, paused) for delivery in deliveries])
+    with_rows(connection, _FIRST, [(delivery.id,) for delivery in deliveries])
+
+
+def advance(connection: sqlite3.Connection, lanes: Iterable[tuple[str, str]]) -> None:
+    """
+    Let the oldest that is owed of each lane, a destination and a leg, be claimed.
+    """
+    with_rows(connection, _ADVANCE, list(lanes))
 
 
 def find_due(
@@ -142,20 +172,17 @@ def find_due(
     """
     lanes: list[list[Due]] = []
     soonest: list[float] = []
+    but = json.dumps(list(claimed))
     for (destination,) in connection.execute(_DESTINATIONS).fetchall():
         wanted = free.get(destination, most)
         if wanted <= 0:
             continue
-        limit = wanted + len(claimed)
-        found = connection.execute(_DUE, (destination, now, limit)).fetchall()
-        if len(found) < limit:
-            found += connection.execute(_TOO_FAR, (destination, now + LONGEST_WAIT, limit))
-        keys = [seq for (seq,) in found if seq not in claimed][:wanted]
-        lane = [
-            Due(seq, read_delivery(connection.execute(_ROW, (seq,)).fetchone())) for seq in keys
-        ]
-        lanes.append(lane)
-        if len(lane) < wanted:
+        found = connection.execute(_DUE, (destination, now, but, wanted)).fetchall()
+        if len(found) < wanted:
+            far = (destination, now + LONGEST_WAIT, but, wanted - len(found))
+            found += connection.execute(_TOO_FAR, far)
+        lanes.append([Due(seq, read_delivery(row)) for seq, *row in found])
+        if len(found) < wanted:
             (due,) = connection.execute(_NEXT_DUE, (destination, now)).fetchone()
             if due is not None:
                 soonest.append(due)
@@ -164,53 +191,71 @@ def find_due(
 
 def settle(
     connection: sqlite3.Connection,
-    due: Due,
-    attempt: Attempt | None,
-    verdict: Verdict,
+    settled: Iterable[tuple[Due, Attempt | None, Verdict]],
     paused: Collection[str],
 ) -> None:
     """
-    Write down what came of an attempt; *due* holds the number of the attempt.
+    Write down what came of attempts; each `Due` holds the number of the attempt.
     """
+    delivered = []
+    for due, attempt, verdict in settled:
+        if isinstance(verdict, Delivered):
+            delivered.append((due, attempt))
+        else:
+            _settle_failed(connection, due, attempt, verdict, paused)
+    with_rows(connection, _DELIVERED, [_delivered_values(*one) for one in delivered])
+    with_rows(connection, _ADVANCE_BEHIND, [(due.seq,) for due, _ in delivered])
+
+
+def _delivered_values(due: Due, attempt: Attempt | None) -> tuple[object, ...]:
+    seq, delivery = due
+    if attempt is None:
+        return seq, delivery.attempts, delivery.created, None, 0.0
+    ended = attempt.began + attempt.seconds
+    return seq, delivery.attempts, ended, attempt.status, attempt.seconds
+
+
+def _settle_failed(
+    connection: sqlite3.Connection,
+    due: Due,
+    attempt: Attempt | None,
+    verdict: RetryAt | Abandoned,
+    paused: Collection[str],
+) -> None:
     seq, delivery = due
     lane = delivery.destination, delivery.leg
+    moves_on = True
     match verdict:
         case RetryAt(when, _) if delivery.rule_id not in paused:
             done = connection.execute(_RETRY, (when, delivery.attempts, seq))
             moves_on = connection.execute(_YIELD, (seq, *lane)).rowcount > 0
         case RetryAt():
             done = connection.execute(_KEEP_BACK, (delivery.attempts, seq))
-            moves_on = True
         case Abandoned(reason):
             ended = delivery.expires if attempt is None else attempt.began + attempt.seconds
             done = connection.execute(GIVE_UP, (delivery.attempts, ended, reason, seq))
-            moves_on = True
-        case Delivered():
-            status = None if attempt is None else attempt.status
-            seconds = 0.0 if attempt is None else attempt.seconds
-            began = delivery.created if attempt is None else attempt.began
-            values = (delivery.attempts, began + seconds, status, seconds, seq)
-            done = connection.execute(_DELIVERED, values)
-            moves_on = True
     if not done.rowcount:
         return  # it was given up meanwhile
-    if attempt is not None and not isinstance(verdict, Delivered):
+    if attempt is not None:
         connection.execute(_ATTEMPT, (seq, *attempt_values(attempt)))
     if moves_on:
-        connection.execute(ADVANCE, lane)
+        advance(connection, [lane])
 
 
 def take_back(connection: sqlite3.Connection, late: Iterable[Due], paused: Collection[str]) -> None:
     """
     Put back what was claimed until a lease ended: somebody older, or a pause, may have come.
+
+    Its attempt counts, although nobody told of it.
     """
     for seq, delivery in late:
+        connection.execute(_COUNT, (delivery.attempts, seq))
         lane = delivery.destination, delivery.leg
         if delivery.rule_id in paused:
             connection.execute(_PAUSE, (seq,))
         else:
             connection.execute(_YIELD, (seq, *lane))
-        connection.execute(ADVANCE, lane)
+        advance(connection, [lane])
 
 
 def give_up_expired(
@@ -227,7 +272,7 @@ def give_up_expired(
     rows = [row for row in rows if row[0] not in claimed][:limit]
     reason = "its time to live ran out"
     connection.executemany(GIVE_UP, [(number, now, reason, seq) for seq, _, _, number in rows])
-    connection.executemany(ADVANCE, {(destination, leg) for _, destination, leg, _ in rows})
+    advance(connection, {(destination, leg) for _, destination, leg, _ in rows})
     return len(rows)
 
 
@@ -305,7 +350,7 @@ def pause(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]
     ).fetchall()
     free = [row for row in rows if row[0] not in claimed]
     connection.executemany(_PAUSE, [(seq,) for seq, _, _ in free])
-    connection.executemany(ADVANCE, {(destination, leg) for _, destination, leg in free})
+    advance(connection, {(destination, leg) for _, destination, leg in free})
 
 
 def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]) -> None:
@@ -330,4 +375,4 @@ def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int
         free = [(seq,) for (seq,) in heads if seq not in claimed]
         connection.executemany("UPDATE deliveries SET due = NULL WHERE seq = ?", free)
         if len(free) == len(heads):
-            connection.execute(ADVANCE, lane)
+            advance(connection, [lane])

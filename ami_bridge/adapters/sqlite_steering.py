@@ -5,7 +5,7 @@ What operators do to deliveries in SQLite, inside a transaction.
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
-from .sqlite_deliveries import ADVANCE, GIVE_UP
+from .sqlite_deliveries import GIVE_UP, advance
 
 
 def send_again(
@@ -36,7 +36,7 @@ def send_again(
             (last + 1, state, now, expires, seq),
         )
         connection.execute("UPDATE attempts SET delivery = ? WHERE delivery = ?", (last + 1, seq))
-        connection.execute(ADVANCE, (destination, leg))
+        advance(connection, [(destination, leg)])
         count += 1
     return count
 
@@ -76,8 +76,8 @@ def drop(
             (one,),
         ).fetchone()
         if found is not None and found[0] not in claimed:
-            seq, attempts, *lane = found
+            seq, attempts, destination, leg = found
             connection.execute(GIVE_UP, (attempts, now, reason, seq))
-            connection.execute(ADVANCE, lane)
+            advance(connection, [(destination, leg)])
             count += 1
     return count

@@ -14,18 +14,17 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from ami_bridge.core.breaker import WELL, Health
-from ami_bridge.core.deliveries import Delivery
-from ami_bridge.core.retry import Attempt, Verdict
 
 from . import sqlite_deliveries as deliveries
 from . import sqlite_looking as looking
 from . import sqlite_steering as steering
+from . import sqlite_stories as stories
 from .looking import Found, Kept, Tally, Wanted
 from .sqlite_claims import ClaimsInMemory
 from .sqlite_file import open_file, take_possession
 from .sqlite_looking import look
 from .sqlite_writer import SqliteWriter
-from .store import SET_BACK, Changes, Claims, GivenUp, Pause, StoryEntry, in_turn
+from .store import SET_BACK, Changes, Claims, GivenUp, Outcome, Pause, StoryEntry, in_turn
 
 log = logging.getLogger(__name__)
 
@@ -104,21 +103,7 @@ class SqliteStore:
 
     def _keep(self, changes: Changes, connection: sqlite3.Connection) -> None:
         deliveries.put(connection, changes.deliveries, self._paused)
-        # One that was over goes on, if there is more of it.
-        connection.executemany(
-            "INSERT INTO stories (pbx, name) VALUES (?, ?) "
-            "ON CONFLICT (pbx, name) DO UPDATE SET ended = NULL WHERE ended IS NOT NULL",
-            [(entry.pbx, entry.story) for entry in changes.entries],
-        )
-        connection.executemany(
-            "INSERT INTO entries (story, time, messages) "
-            "VALUES ((SELECT id FROM stories WHERE pbx = ? AND name = ?), ?, ?)",
-            [(entry.pbx, entry.story, entry.time, entry.messages) for entry in changes.entries],
-        )
-        connection.executemany(
-            "UPDATE stories SET ended = ? WHERE pbx = ? AND name = ? AND ended IS NULL",
-            [(changes.time, pbx, name) for pbx, name in changes.ended],
-        )
+        stories.keep(connection, changes)
 
     async def claim(
         self, now: float, concurrency: int, taken: Mapping[str, int], lease_seconds: float
@@ -129,18 +114,24 @@ class SqliteStore:
         if now < self._latest - SET_BACK:
             await self._hasten(now)
         self._latest = now
+        await self._end_leases(now)
         held = self._claims.held(now)
         free = {destination: concurrency - count for destination, count in taken.items()}
-        if late := self._claims.lapse(now):
-            await self._writer.do(
-                lambda connection: deliveries.take_back(connection, late, self._paused)
-            )
         lanes, next_due = await self._writer.read(
             lambda connection: deliveries.find_due(connection, now, free, concurrency, held)
         )
         until = now + lease_seconds
         found = (self._claims.add(due, now, until) for due in in_turn(lanes))
         return Claims(tuple(delivery for delivery in found if delivery is not None), next_due)
+
+    async def _end_leases(self, now: float) -> None:
+        """
+        Let be claimed anew what was claimed for a time that is over.
+        """
+        if late := self._claims.lapse(now):
+            await self._writer.do(
+                lambda connection: deliveries.take_back(connection, late, self._paused)
+            )
 
     async def _hasten(self, now: float) -> None:
         """
@@ -150,24 +141,28 @@ class SqliteStore:
         fields = {"seconds": round(self._latest - now), "deliveries": count}
         log.warning("the clock was set back; what waits to be tried again is due now", extra=fields)
 
-    async def settle(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """
-        Write down what came of a claimed *delivery*; *attempt* is None if there was none.
+        Write down what came of claimed deliveries.
         """
-        claim = self._claims.find(delivery)
-        if claim is None:
-            return
-        due = claim.due
+        claims = [
+            (claim, outcome)
+            for outcome in outcomes
+            if (claim := self._claims.find(outcome.delivery)) is not None
+        ]
+        settled = [(claim.due, outcome.attempt, outcome.verdict) for claim, outcome in claims]
         await self._writer.do(
-            lambda connection: deliveries.settle(connection, due, attempt, verdict, self._paused)
+            lambda connection: deliveries.settle(connection, settled, self._paused)
         )
-        self._claims.end(claim)
+        for claim, _ in claims:
+            self._claims.end(claim)
         self._wake()
 
     async def give_up_expired(self, now: float, limit: int) -> int:
         """
         Give up at most *limit* deliveries that are out of time and not claimed; say how many.
         """
+        await self._end_leases(now)
         held = self._claims.held(now)
         with self._claims.withholding(lambda delivery: delivery.expires <= now):
             count = await self._writer.do(
@@ -212,6 +207,7 @@ class SqliteStore:
         """
         Give up deliveries that are owed, for a *reason*; say how many there were.
         """
+        await self._end_leases(now)
         held, named = self._claims.held(now), frozenset(ids)
         with self._claims.withholding(lambda delivery: delivery.id in named):
             count = await self._writer.do(
@@ -372,16 +368,4 @@ def _prune(
     delivered_before: float, given_up_before: float, limit: int, connection: sqlite3.Connection
 ) -> int:
     count = deliveries.prune(connection, delivered_before, given_up_before, limit)
-    # Piece by piece: a long story must not delay what waits behind this.
-    old = connection.execute(
-        "SELECT seq, story FROM entries "
-        "WHERE story IN (SELECT id FROM stories WHERE ended < ?) LIMIT ?",
-        (delivered_before, limit - count),
-    ).fetchall()
-    connection.executemany("DELETE FROM entries WHERE seq = ?", [(seq,) for seq, _ in old])
-    connection.executemany(
-        "DELETE FROM stories WHERE id = ? AND NOT EXISTS "
-        "(SELECT 1 FROM entries WHERE story = stories.id)",
-        {(story,) for _, story in old},
-    )
-    return count + len(old)
+    return count + stories.prune(connection, delivered_before, limit - count)

@@ -33,12 +33,14 @@ __all__ = [
     "Found",
     "GivenUp",
     "Kept",
+    "Outcome",
     "Pause",
     "Store",
     "StoryEntry",
     "Tally",
     "Wanted",
     "in_turn",
+    "together",
 ]
 
 Item = TypeVar("Item")
@@ -78,6 +80,25 @@ class Changes:
     ended: Sequence[tuple[str, str]] = ()
 
 
+def together(several: Sequence[Changes]) -> Changes:
+    """
+    Make one of *several*, in their order: what happened at last decides whether a story is over.
+    """
+    if len(several) == 1:
+        return several[0]
+    ended: dict[tuple[str, str], None] = {}
+    for changes in several:
+        for entry in changes.entries:
+            ended.pop((entry.pbx, entry.story), None)
+        ended.update(dict.fromkeys(changes.ended))
+    return Changes(
+        several[-1].time,
+        [delivery for changes in several for delivery in changes.deliveries],
+        [entry for changes in several for entry in changes.entries],
+        list(ended),
+    )
+
+
 @attrs.frozen
 class Claims:
     """
@@ -89,6 +110,18 @@ class Claims:
     #: When to ask again even if nothing changes, if ever; destinations that have all they
     #: can take are not considered.
     next_due: float | None
+
+
+@attrs.frozen
+class Outcome:
+    """
+    What came of a claim.
+    """
+
+    delivery: Delivery
+    #: None if there was none.
+    attempt: Attempt | None
+    verdict: Verdict
 
 
 @attrs.frozen
@@ -149,9 +182,9 @@ class Store(Protocol):
         from an earlier one.
         """
 
-    async def settle(self, delivery: Delivery, attempt: Attempt | None, verdict: Verdict) -> None:
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """
-        Write down what came of a claimed *delivery*; *attempt* is None if there was none.
+        Write down what came of claimed deliveries, all or none.
 
         A claim whose lease ended and that was given to somebody else settles nothing.
         """

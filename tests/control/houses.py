@@ -15,7 +15,7 @@ import attrs
 
 from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.adapters.store import Changes
+from ami_bridge.adapters.store import Changes, Outcome
 from ami_bridge.config import load_config
 from ami_bridge.control.app import ControlServer
 from ami_bridge.core.call_events import CallEvent, CallFlow, CallStatus, EventType
@@ -362,7 +362,7 @@ async def settle(house: House, name: str, verdict: Verdict, status: int | None =
     for claimed in claims.deliveries:
         attempt = Attempt(claimed.attempts, now, 0.25, status, excerpt="not s3cret-bearer again")
         if claimed.id == name:
-            await house.bridge.store.settle(claimed, attempt, verdict)
+            await house.bridge.store.settle([Outcome(claimed, attempt, verdict)])
 
 
 DELIVERED, GIVEN_UP = Delivered(), Abandoned("answer 404")

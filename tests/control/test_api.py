@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ami_bridge.adapters.store import Outcome
 from ami_bridge.core.ami_events import DialEnd
 from ami_bridge.core.retry import RetryAt
 
@@ -120,7 +121,7 @@ async def _deliver(visited: House, name: str) -> None:
     """
     kept = await visited.bridge.store.look_up(name)
     assert kept is not None
-    await visited.bridge.store.settle(kept.delivery, None, DELIVERED)
+    await visited.bridge.store.settle([Outcome(kept.delivery, None, DELIVERED)])
 
 
 @pytest.mark.parametrize(

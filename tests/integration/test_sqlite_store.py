@@ -17,7 +17,7 @@ import pytest
 
 from ami_bridge.adapters import sqlite_schema
 from ami_bridge.adapters.sqlite_store import SqliteStore
-from ami_bridge.adapters.store import Changes, Pause, StoryEntry
+from ami_bridge.adapters.store import Changes, Outcome, Pause, StoryEntry
 from ami_bridge.core.breaker import Health
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered
@@ -48,7 +48,7 @@ async def fill(path: Path, count: int = 50) -> None:
         entry = StoryEntry("", "1.1", 1.0, b"Event: Newchannel\r\n\r\n")
         await store.keep(Changes(1.0, some(count), [entry]))
         (first,) = (await store.claim(2.0, 1, {}, 60.0)).deliveries
-        await store.settle(first, OK, Abandoned("answer 404"))
+        await store.settle([Outcome(first, OK, Abandoned("answer 404"))])
 
 
 # -- what lasts ------------------------------------------------------------------------
@@ -321,7 +321,7 @@ async def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
         await task
         assert await store.waiting() == {"http://h:80": 203}
         for each in claims.deliveries:
-            await store.settle(each, OK, Delivered())
+            await store.settle([Outcome(each, OK, Delivered())])
         assert await store.waiting() == {"http://h:80": 200}
 
 
@@ -372,7 +372,7 @@ async def test_the_file_does_not_grow_without_bound(tmp_path: Path) -> None:
         for round_number in range(6):
             await store.keep(Changes(1.0, some(300, 300 * round_number)))
             while batch := (await store.claim(2.0, 100, {}, 60.0)).deliveries:
-                await asyncio.gather(*(store.settle(each, OK, Delivered()) for each in batch))
+                await store.settle([Outcome(each, OK, Delivered()) for each in batch])
             while await store.prune(100.0, 100.0, 100):
                 pass
             await store._writer.read(lambda db: db.execute("PRAGMA wal_checkpoint").fetchall())

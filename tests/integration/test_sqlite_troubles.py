@@ -17,7 +17,7 @@ import pytest
 from ami_bridge.adapters import sqlite_file
 from ami_bridge.adapters.sqlite_salvage import salvage
 from ami_bridge.adapters.sqlite_store import SqliteStore
-from ami_bridge.adapters.store import Changes, StoryEntry
+from ami_bridge.adapters.store import Changes, Outcome, StoryEntry
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt
 from ami_bridge.errors import StoreError
@@ -96,7 +96,7 @@ async def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
             ballast.unlink()
             await asyncio.gather(*tasks)
             assert store.trouble == ""
-            await store.settle(first, OK, Delivered())
+            await store.settle([Outcome(first, OK, Delivered())])
             claims = await claim_all(store)
             assert [each.id for each in claims] == [str(number) for number in range(1, 41)]
             assert await store.stories("") == [ENTRY] * 4
@@ -221,7 +221,7 @@ async def test_lanes_go_on_without_what_was_lost(tmp_path: Path) -> None:
         assert second
         assert all(str(int(name) - 1) not in {each.id for each in claims} for name in second)
         for each in claims:
-            await store.settle(each, OK, Delivered())
+            await store.settle([Outcome(each, OK, Delivered())])
         assert len(claims) + len(await claim_all(store)) == left
         assert await store.stories("") == [ENTRY]
 
@@ -320,8 +320,8 @@ async def test_the_clock_is_set_back_between_two_starts(tmp_path: Path) -> None:
         await store.keep(Changes(now, owed))
         first, second, _ = await claim_all(store, now)
         failed = Attempt(1, now, 0.1, 500)
-        await store.settle(first, failed, RetryAt(now + 60, "answer 500"))
-        await store.settle(second, failed, Abandoned("answer 404"))
+        await store.settle([Outcome(first, failed, RetryAt(now + 60, "answer 500"))])
+        await store.settle([Outcome(second, failed, Abandoned("answer 404"))])
 
     async with SqliteStore(path) as store:
         assert len(await claim_all(store, now - 86_400)) == 2
@@ -346,7 +346,7 @@ async def test_a_long_queue_is_opened_fast(tmp_path: Path) -> None:
         for number in range(100):
             (one,) = (await store.claim(2.0, 1, {"http://h:80": 1}, 60.0)).deliveries
             assert one.id == str(10**6 + number)
-            await store.settle(one, OK, Delivered())
+            await store.settle([Outcome(one, OK, Delivered())])
         assert time.monotonic() - began < 2.0
         assert await store.waiting() == {"http://h:80": 100_001}
 

@@ -3,7 +3,7 @@ What the store in memory keeps, and for how long: the rest is the same for every
 """
 
 from ami_bridge.adapters.memory_store import InMemoryStore
-from ami_bridge.adapters.store import Changes, StoryEntry
+from ami_bridge.adapters.store import Changes, Outcome, StoryEntry
 from ami_bridge.core.retry import Abandoned, Delivered
 from tests.unit.test_store import ATTEMPT, FAILED, claimed, delivery, names, put
 
@@ -16,7 +16,7 @@ async def test_only_the_last_ids_are_known() -> None:
         for name in "abc":
             await put(store, delivery(name))
             (each,) = await claimed(store)
-            await store.settle(each, ATTEMPT, Delivered())
+            await store.settle([Outcome(each, ATTEMPT, Delivered())])
 
         await put(store, *(delivery(name, leg=name) for name in "abc"))
 
@@ -31,7 +31,7 @@ async def test_only_the_last_given_up_are_kept() -> None:
         for name in "abc":
             await put(store, delivery(name))
             (each,) = await claimed(store)
-            await store.settle(each, FAILED, Abandoned("answer 404"))
+            await store.settle([Outcome(each, FAILED, Abandoned("answer 404"))])
 
         assert names([each.delivery for each in await store.given_up(2)]) == ["c", "b"]
         assert await store.send_again(["a"], 1.0, 2.0) == 0

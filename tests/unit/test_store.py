@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ami_bridge.adapters.store import Changes, GivenUp, Pause, Store, StoryEntry
+from ami_bridge.adapters.store import Changes, GivenUp, Outcome, Pause, Store, StoryEntry
 from ami_bridge.adapters.stores import open_store
 from ami_bridge.core.breaker import WELL, Health
 from ami_bridge.core.call_events import EventType
@@ -118,7 +118,7 @@ async def test_same_id_is_one_delivery(store: Store) -> None:
     await put(store, delivery("one"))
     assert await claimed(store) == []
 
-    await store.settle(one, ATTEMPT, Delivered())
+    await store.settle([Outcome(one, ATTEMPT, Delivered())])
     await put(store, delivery("one"))
 
     assert await claimed(store) == []
@@ -135,7 +135,7 @@ async def test_the_next_of_a_leg_waits(store: Store, verdict: Delivered | Abando
     (dial,) = await claimed(store)
     assert names([dial]) == ["dial"]
     assert await claimed(store) == []
-    await store.settle(dial, ATTEMPT, verdict)
+    await store.settle([Outcome(dial, ATTEMPT, verdict)])
 
     assert names(await claimed(store)) == ["hangup"]
 
@@ -158,7 +158,7 @@ async def test_retry(store: Store) -> None:
     await put(store, delivery("dial"), delivery("hangup"))
     (dial,) = await claimed(store)
 
-    await store.settle(dial, ATTEMPT, RetryAt(5.0, "answer 500"))
+    await store.settle([Outcome(dial, ATTEMPT, RetryAt(5.0, "answer 500"))])
 
     claims = await store.claim(4.9, 100, {}, 60.0)
     assert (claims.deliveries, claims.next_due) == ((), 5.0)
@@ -172,15 +172,15 @@ async def test_a_claim_settles_once(store: Store) -> None:
     """
     await put(store, delivery("one"))
     (old,) = await claimed(store)
-    await store.settle(old, ATTEMPT, RetryAt(0.0, "answer 500"))
-    await store.settle(old, ATTEMPT, Delivered())
+    await store.settle([Outcome(old, ATTEMPT, RetryAt(0.0, "answer 500"))])
+    await store.settle([Outcome(old, ATTEMPT, Delivered())])
     assert await store.waiting() == {"http://a:80": 1}
 
     (current,) = await claimed(store)
-    await store.settle(old, ATTEMPT, Delivered())
+    await store.settle([Outcome(old, ATTEMPT, Delivered())])
     assert await store.waiting() == {"http://a:80": 1}
 
-    await store.settle(current, ATTEMPT, Delivered())
+    await store.settle([Outcome(current, ATTEMPT, Delivered())])
     assert await store.waiting() == {}
 
 
@@ -193,7 +193,7 @@ async def test_a_lease_ends(store: Store) -> None:
     assert await claimed(store, now=59.9) == []
 
     (again,) = await claimed(store, now=60.0)
-    await store.settle(lost, ATTEMPT, Delivered())
+    await store.settle([Outcome(lost, ATTEMPT, Delivered())])
 
     assert (again.id, again.attempts) == ("dial", 2)
     assert await store.waiting() == {"http://a:80": 2}
@@ -252,7 +252,7 @@ async def test_subscribers_are_woken(store: Store) -> None:
     assert woken
     woken.clear()
     (one,) = await claimed(store)
-    await store.settle(one, ATTEMPT, Delivered())
+    await store.settle([Outcome(one, ATTEMPT, Delivered())])
 
     assert woken
 
@@ -266,7 +266,7 @@ async def test_given_up_is_kept(store: Store) -> None:
         (one,) = await claimed(store)
         failed = attrs.evolve(FAILED, number=number, began=float(number))
         verdict = RetryAt(0.0, "answer 500") if number == 1 else Abandoned("answer 404")
-        await store.settle(one, failed, verdict)
+        await store.settle([Outcome(one, failed, verdict)])
 
     (given_up,) = await store.given_up(10)
     assert (given_up.delivery.id, given_up.reason) == ("one", "answer 404")
@@ -283,7 +283,7 @@ async def test_given_up_can_be_sent_again(store: Store) -> None:
     """
     await put(store, delivery("one"), delivery("two"), delivery("three"))
     (one,) = await claimed(store)
-    await store.settle(one, None, Abandoned("no"))
+    await store.settle([Outcome(one, None, Abandoned("no"))])
 
     assert await store.send_again(["one", "two", "unknown"], 50.0, 2000.0) == 1
 
@@ -292,7 +292,7 @@ async def test_given_up_can_be_sent_again(store: Store) -> None:
     while batch := await claimed(store, now=60.0):
         (each,) = batch
         order.append((each.id, each.expires))
-        await store.settle(each, ATTEMPT, Delivered())
+        await store.settle([Outcome(each, ATTEMPT, Delivered())])
     assert order == [("two", 1000.0), ("three", 1000.0), ("one", 2000.0)]
 
 
@@ -350,7 +350,7 @@ async def test_resumed_rule(store: Store) -> None:
     assert await store.paused() == []
     (dial,) = await claimed(store)
     assert dial.id == "dial"
-    await store.settle(dial, ATTEMPT, Delivered())
+    await store.settle([Outcome(dial, ATTEMPT, Delivered())])
     assert names(await claimed(store)) == ["hangup"]
 
 
@@ -363,7 +363,7 @@ async def test_a_pause_takes_hold_of_what_is_under_way(store: Store) -> None:
     await store.pause("gone", "answer 410", 5.0)
     assert await claimed(store) == []
 
-    await store.settle(dial, FAILED, RetryAt(1.0, "answer 500"))
+    await store.settle([Outcome(dial, FAILED, RetryAt(1.0, "answer 500"))])
 
     assert names(await claimed(store, now=2.0)) == ["hangup"]
 
@@ -431,7 +431,7 @@ async def test_prune(store: Store) -> None:
     await put(store, *(delivery(name, leg=name) for name in (*failing, "waits")))
     for each in await claimed(store):
         if each.id in failing:
-            await store.settle(each, attrs.evolve(ATTEMPT, began=7.0), Abandoned("no"))
+            await store.settle([Outcome(each, attrs.evolve(ATTEMPT, began=7.0), Abandoned("no"))])
 
     assert [await store.prune(0.0, before, 2) for before in (7.0, 8.0, 8.0, 8.0)] == [0, 2, 1, 0]
 
@@ -449,7 +449,7 @@ async def test_clock_set_back(store: Store) -> None:
     day = 86_400.0
     await put(store, delivery("one", created=10 * day), delivery("two", leg="2", created=10 * day))
     (one, _) = await claimed(store, now=10 * day)
-    await store.settle(one, FAILED, RetryAt(10 * day + 30, "answer 500"))
+    await store.settle([Outcome(one, FAILED, RetryAt(10 * day + 30, "answer 500"))])
 
     assert len(await claimed(store, now=8 * day)) == 2
 
@@ -556,7 +556,7 @@ class StoreLife(RuleBasedStateMachine):
             "give up": Abandoned("no"),
         }
         attempt = ATTEMPT if verdict == "done" else FAILED
-        self.both(lambda store: store.settle(each, attempt, verdicts[verdict]))
+        self.both(lambda store: store.settle([Outcome(each, attempt, verdicts[verdict])]))
         if self.numbers.get(each.id) == each.attempts:
             del self.numbers[each.id]
             if verdict != "retry":

@@ -14,6 +14,7 @@ from ami_bridge.adapters.store import (
     DeliveryState,
     Found,
     Kept,
+    Outcome,
     Store,
     StoryEntry,
     Tally,
@@ -76,7 +77,7 @@ async def attempted(
     Claim the one that is due, and settle it.
     """
     [claimed] = (await store.claim(now, 1, {}, 60.0)).deliveries
-    await store.settle(claimed, attempt, verdict)
+    await store.settle([Outcome(claimed, attempt, verdict)])
 
 
 def names(found: Found) -> list[str]:
@@ -319,7 +320,7 @@ async def test_dropping_what_is_under_way(store: Store) -> None:
     [claimed] = (await store.claim(10.0, 1, {}, 60.0)).deliveries
 
     assert await store.drop(["one"], "dropped by hand", 15.0) == 0
-    await store.settle(claimed, WELL, Delivered())
+    await store.settle([Outcome(claimed, WELL, Delivered())])
     assert (await seen(store, "one")).state is DeliveryState.DELIVERED
 
 
@@ -338,7 +339,7 @@ async def test_dropping_what_is_being_claimed(store: Store, order: str) -> None:
 
     assert len(claims.deliveries) + dropped == 1
     for claimed in claims.deliveries:
-        await store.settle(claimed, WELL, Delivered())
+        await store.settle([Outcome(claimed, WELL, Delivered())])
     ended = DeliveryState.GIVEN_UP if dropped else DeliveryState.DELIVERED
     assert (await seen(store, "one")).state is ended
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from ami_bridge.adapters.store import Changes, Store, StoryEntry
+from ami_bridge.adapters.store import Changes, Outcome, Store, StoryEntry, together
 from ami_bridge.adapters.stores import open_store
-from ami_bridge.core.retry import Abandoned, Delivered, RetryAt
+from ami_bridge.core.retry import Abandoned, Delivered, RetryAt, Verdict
 from ami_bridge.settings import StoreSettings
 from tests.unit.test_store import ATTEMPT, FAILED, claimed, delivery, names, put
 
@@ -61,7 +61,7 @@ async def test_a_late_answer_counts(store: Store) -> None:
     (one,) = await claimed(store)
     await claimed(store, now=100.0, a=100)
 
-    await store.settle(one, ATTEMPT, Delivered())
+    await store.settle([Outcome(one, ATTEMPT, Delivered())])
 
     assert await store.waiting() == {}
 
@@ -74,11 +74,116 @@ async def test_what_was_given_up_is_not_settled(store: Store) -> None:
     (one,) = await claimed(store)
     assert await store.give_up_expired(100.0, 10) == 1
 
-    await store.settle(one, FAILED, RetryAt(101.0, "answer 500"))
+    await store.settle([Outcome(one, FAILED, RetryAt(101.0, "answer 500"))])
 
     assert await store.waiting() == {}
     (given_up,) = await store.given_up(10)
     assert (given_up.time, given_up.attempts) == (100.0, ())
+
+
+async def test_numbers_of_attempts_are_used_once(store: Store) -> None:
+    """
+    An attempt that outlives its claim and its delivery's time counts when that is sent again.
+    """
+    await put(store, delivery("one"))
+    (late,) = await claimed(store)
+    assert await store.give_up_expired(1000.0, 10) == 1
+    assert await store.send_again(["one"], 1000.0, 2000.0) == 1
+    await store.settle([Outcome(late, ATTEMPT, Delivered())])
+
+    (again,) = await claimed(store, now=1001.0)
+
+    assert (late.attempts, again.attempts) == (1, 2)
+
+
+async def test_many_are_settled_at_once(store: Store) -> None:
+    """
+    Each outcome counts for its own delivery, and lets the next of its lane be claimed.
+    """
+    lanes = [str(number) for number in range(150)]
+    await put(store, *(delivery(f"{turn} {leg}", leg=leg) for turn in "ab" for leg in lanes))
+    first = await claimed(store, concurrency=200)
+    verdicts: list[Verdict] = [Delivered(), Abandoned("answer 404"), RetryAt(500.0, "answer 500")]
+    outcomes = [
+        Outcome(one, ATTEMPT if number % 3 == 0 else FAILED, verdicts[number % 3])
+        for number, one in enumerate(first)
+    ]
+
+    await store.settle(outcomes)
+
+    assert names(first) == [f"a {leg}" for leg in lanes]
+    going_on = [leg for number, leg in enumerate(lanes) if number % 3 != 2]
+    assert sorted(names(await claimed(store, concurrency=200))) == sorted(
+        f"b {leg}" for leg in going_on
+    )
+    given_up = await store.given_up(200)
+    assert {one.delivery.leg for one in given_up} == set(lanes[1::3])
+    assert {one.attempts for one in given_up} == {(FAILED,)}
+
+
+async def test_what_was_dropped_meanwhile_is_not_delivered(store: Store) -> None:
+    """
+    Of those that are settled together some may be settled already: they stay as they are.
+    """
+    await put(store, delivery("gone"), delivery("one", leg="2"))
+    first = await claimed(store, concurrency=2)
+    assert await store.give_up_expired(1000.0, 10) == 2
+    assert await store.send_again(["one"], 1000.0, 2000.0) == 1
+
+    await store.settle([Outcome(each, ATTEMPT, Delivered()) for each in first])
+
+    assert names(first) == ["gone", "one"]
+    assert [one.delivery.id for one in await store.given_up(10)] == ["gone"]
+    assert await store.waiting() == {"http://a:80": 1}
+
+
+async def test_what_is_put_with_what_is_known(store: Store) -> None:
+    """
+    A lane whose first new delivery was known already begins with its second.
+    """
+    await put(store, delivery("one"))
+    (one,) = await claimed(store)
+    await store.settle([Outcome(one, ATTEMPT, Delivered())])
+
+    await put(store, delivery("one"), delivery("two"), delivery("three"))
+
+    assert names(await claimed(store, concurrency=10)) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("several", "over"),
+    [
+        ([("begin",), ("end",)], True),
+        ([("end",), ("begin",)], False),
+        ([("begin", "end"), ("begin",)], False),
+        ([("end",), ("begin",), ("end",)], True),
+    ],
+    ids=str,
+)
+async def test_changes_kept_together(
+    store: Store, several: list[tuple[str, ...]], *, over: bool
+) -> None:
+    """
+    What several reads led to is kept as if one had been kept after the other.
+    """
+    entry = StoryEntry("pbx", "call", 1.0, b"Event: Newchannel\r\n\r\n")
+    await store.keep(Changes(0.0, entries=[entry]))
+    changes = [
+        Changes(
+            float(number),
+            [delivery(f"{number}", leg=f"{number}")],
+            [entry] if "begin" in words else [],
+            [("pbx", "call")] if "end" in words else [],
+        )
+        for number, words in enumerate(several)
+    ]
+
+    await store.keep(together(changes))
+
+    assert (await store.stories("pbx") == []) is over
+    assert names(await claimed(store, concurrency=10)) == [
+        str(number) for number in range(len(several))
+    ]
 
 
 async def test_only_the_oldest_is_tried_again(store: Store) -> None:
@@ -91,11 +196,11 @@ async def test_only_the_oldest_is_tried_again(store: Store) -> None:
     await store.resume(["gone"])
     assert await claimed(store) == []
 
-    await store.settle(hangup, FAILED, RetryAt(0.0, "answer 500"))
+    await store.settle([Outcome(hangup, FAILED, RetryAt(0.0, "answer 500"))])
 
     (dial,) = await claimed(store, now=2.0)
     assert dial.id == "dial"
-    await store.settle(dial, ATTEMPT, Delivered())
+    await store.settle([Outcome(dial, ATTEMPT, Delivered())])
     (hangup,) = await claimed(store, now=2.0)
     assert (hangup.id, hangup.attempts) == ("hangup", 2)
 
@@ -110,7 +215,7 @@ async def test_a_lease_that_ended_in_a_pause(store: Store) -> None:
 
     assert names(await claimed(store, now=100.0)) == ["hangup"]
 
-    await store.settle(dial, FAILED, RetryAt(0.0, "answer 500"))
+    await store.settle([Outcome(dial, FAILED, RetryAt(0.0, "answer 500"))])
     assert await store.waiting() == {"http://a:80": 2}
     assert await claimed(store, now=100.0) == []
 
@@ -133,7 +238,7 @@ async def test_what_is_sent_again_may_be_paused(store: Store) -> None:
     """
     await put(store, delivery("one", rule_id="gone"))
     (one,) = await claimed(store)
-    await store.settle(one, FAILED, Abandoned("answer 410", pauses_rule=True))
+    await store.settle([Outcome(one, FAILED, Abandoned("answer 410", pauses_rule=True))])
     await store.pause("gone", "answer 410", 1.0)
 
     assert await store.send_again(["one", "one"], 2.0, 1000.0) == 1
@@ -152,7 +257,9 @@ async def test_sent_again_keeps_what_was_tried(store: Store) -> None:
     await put(store, delivery("one"))
     for number in (1, 2):
         (one,) = await claimed(store, now=float(number))
-        await store.settle(one, attrs.evolve(FAILED, number=one.attempts), Abandoned("answer 404"))
+        await store.settle(
+            [Outcome(one, attrs.evolve(FAILED, number=one.attempts), Abandoned("answer 404"))]
+        )
         if number == 1:
             await store.send_again(["one"], 2.0, 1000.0)
 
@@ -183,8 +290,8 @@ async def test_clock_set_back_by_any_time(store: Store, hours: float) -> None:
         store, *(attrs.evolve(delivery(name, leg=name, created=now), expires=1e12) for name in "ab")
     )
     (first, second) = await claimed(store, now=now)
-    await store.settle(first, FAILED, RetryAt(now + 1800, "answer 500"))
-    await store.settle(second, FAILED, RetryAt(now + 1800, "answer 500"))
+    await store.settle([Outcome(first, FAILED, RetryAt(now + 1800, "answer 500"))])
+    await store.settle([Outcome(second, FAILED, RetryAt(now + 1800, "answer 500"))])
     await store.keep(Changes(now, [attrs.evolve(delivery("c", created=now), expires=1e12)]))
 
     assert sorted(names(await claimed(store, now=now - hours * 3600))) == ["a", "b", "c"]
@@ -198,7 +305,7 @@ async def test_next_due_after_the_clock_was_set_back(store: Store) -> None:
     await put(store, attrs.evolve(delivery("one", created=now), expires=1e12))
     await claimed(store, now=now, a=100)
     (one,) = await claimed(store, now=now - _DAY)
-    await store.settle(one, FAILED, RetryAt(now - _DAY + 30, "answer 500"))
+    await store.settle([Outcome(one, FAILED, RetryAt(now - _DAY + 30, "answer 500"))])
 
     claims = await store.claim(now - _DAY + 1, 8, {}, 60.0)
 
