@@ -174,6 +174,10 @@ def _read_target(section: Section, destinations: Destinations) -> Target | None:
         return None
     if target.authorization:
         section.warn("url", "contains a password; [requests.auth] keeps it out of the rules file")
+    if "#" in target.url:
+        section.warn("url", "what stands behind # is for browsers and is not sent; write # as %23")
+    if re.search("%(?![0-9A-Fa-f]{2})", target.url):
+        section.warn("url", "has a % that two hexadecimal digits do not follow; write % as %25")
     if reason := destinations.why_not_by_name(urlsplit(target.url).hostname or ""):
         section.warn("url", reason)
     return target

@@ -8,6 +8,7 @@ else the next time, and 127.0.0.1 has many spellings.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 import attrs
@@ -66,6 +67,8 @@ _NOT_PUBLIC: tuple[tuple[IPNetwork, str], ...] = tuple(
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 #: Public hosts of IPv4 as seen where there is only IPv6: the last 32 bits are their address.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_OLD_NUMBER = r"(?:0x[0-9a-f]{0,16}|0[0-7]{0,16}|[1-9][0-9]{0,16})"
+_OLD_IPV4 = re.compile(rf"{_OLD_NUMBER}(?:\.{_OLD_NUMBER}){{0,3}}")
 #: What every system takes for itself without asking anybody.
 _LOCALHOST = ("localhost", "*.localhost")
 
@@ -133,7 +136,7 @@ class Destinations:
         kind = kind_of(ip)
         if kind is None or any(ip in network for network in self.allow_networks):
             return None
-        if _parsed(name) == ip:
+        if _written(name) == ip:
             found = str(ip) if str(ip) == host else f"{host} is {ip}, which"
             # A link-local address may name an interface, which a network does not.
             line = f'allow_networks = ["{str(ip).partition("%")[0]}/{ip.max_prefixlen}"]'
@@ -147,8 +150,8 @@ class Destinations:
         Say why *host* will not be contacted, as far as that can be told without asking DNS.
         """
         name = plain_host(host)
-        if _parsed(name) is not None:
-            return self.why_not(name, host)
+        if (ip := _written(name)) is not None:
+            return self.why_not(str(ip), host)
         if _is_among(name, _LOCALHOST):
             return self.why_not("127.0.0.1", host)
         return self.why_not_host(host)
@@ -159,6 +162,30 @@ def _is_among(host: str, patterns: Iterable[str]) -> bool:
         host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
         for pattern in patterns
     )
+
+
+def _written(host: str) -> IPAddress | None:
+    """
+    Read a host that is an address, also in the old spellings of IPv4 that every system takes.
+
+    These have one to four numbers, decimal, octal or hexadecimal, of which the last fills all
+    that is left: 127.0.0.1 is also ``0177.1`` and ``0x7f000001`` (POSIX, `inet_addr`).
+    """
+    if (ip := _parsed(host)) is not None:
+        return ip
+    if not _OLD_IPV4.fullmatch(host):
+        return None
+    *first, last = (_number(part) for part in host.split("."))
+    if any(number > 0xFF for number in first) or last >= 256 ** (4 - len(first)):
+        return None
+    octets = bytes(first) + last.to_bytes(4 - len(first), "big")
+    return ipaddress.IPv4Address(octets)
+
+
+def _number(text: str) -> int:
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text.startswith("0") else 10)
 
 
 def _parsed(text: str) -> IPAddress | None:

@@ -463,6 +463,26 @@ def test_urls(tmp_path: Path, written: str, url: str) -> None:
     assert load(tmp_path, f'[[requests]]\nurl = "{written}"').rules[0].url == url
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param("https://h/a#b", "# is for browsers", id="a fragment"),
+        pytest.param("https://h/?rate=5%", "has a % that", id="a percent sign at the end"),
+        pytest.param("https://h/%zz", "has a % that", id="a percent sign before letters"),
+        pytest.param("https://0x7f.1/", "a loopback address", id="an old spelling of an address"),
+    ],
+)
+def test_odd_urls(tmp_path: Path, url: str, said: str) -> None:
+    """
+    What is probably a mistake in a URL is a warning, and the URL stays as it is written.
+    """
+    config = load(tmp_path, f'[[requests]]\nurl = "{url}"')
+
+    (warning,) = config.warnings
+    assert (config.rules[0].url, warning.path) == (url, "requests[0].url")
+    assert said in warning.message
+
+
 def test_user_in_the_url(tmp_path: Path) -> None:
     """
     A user in the URL becomes credentials, so that the password is in nothing shown or stored.

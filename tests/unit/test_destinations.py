@@ -3,6 +3,7 @@ Where requests may go.
 """
 
 import ipaddress
+import socket
 
 import pytest
 from hypothesis import given
@@ -213,7 +214,19 @@ def test_what_is_said(address: str, host: str, said: str) -> None:
         pytest.param("::1", True, id="IPv6"),
         pytest.param("localhost", True, id="what every system calls itself"),
         pytest.param("crm.localhost.", True, id="and below"),
+        pytest.param("2130706433", True, id="a number"),
+        pytest.param("0x7f.1", True, id="hexadecimal, in two parts"),
+        pytest.param("0177.0.0.01", True, id="octal"),
+        pytest.param("10.65535", True, id="the last part fills what is left"),
+        pytest.param("0xA.1", True, id="in capitals"),
         pytest.param("1.1.1.1", False, id="a public address"),
+        pytest.param("0x1010101", False, id="a public address, hexadecimal"),
+        pytest.param("127.0.0.256", False, id="too large a number"),
+        pytest.param("127.16777216", False, id="too large a last number"),
+        pytest.param("256.1", False, id="too large a first number"),
+        pytest.param("1.2.3.4.5", False, id="too many numbers"),
+        pytest.param("089.0.0.1", False, id="no octal number"),
+        pytest.param("0x7g", False, id="no hexadecimal number"),
         pytest.param("crm.lan", False, id="a name, of which nothing is known"),
     ],
 )
@@ -223,6 +236,20 @@ def test_what_can_be_told_without_asking(host: str, refused: bool) -> None:
     """
     assert (Destinations().why_not_by_name(host) is not None) is refused
     assert ONLY.why_not_by_name(host) is not None
+
+
+@given(st.from_regex(r"\A(?:(?:0x)?[0-9a-f]{1,10}\.){0,4}(?:0x)?[0-9a-f]{1,10}\Z"))
+def test_old_spellings(host: str) -> None:
+    """
+    What the C library takes for an address of IPv4 is judged as that address.
+    """
+    try:
+        address = socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        assert Destinations().why_not_by_name(host) is None
+    else:
+        refused = kind_of(ipaddress.ip_address(address)) is not None
+        assert (Destinations().why_not_by_name(host) is not None) is refused
 
 
 @pytest.mark.parametrize(
