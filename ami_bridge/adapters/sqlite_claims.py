@@ -42,7 +42,7 @@ class ClaimsInMemory:
     def __init__(self) -> None:
         #: By the delivery's id.
         self._claims: dict[str, Claim] = {}
-        #: What is being given up at the moment, by somebody who saw no claim of it.
+        #: What is being given up or moved at the moment, by somebody who saw no claim of it.
         self._going: list[Callable[[Delivery], bool]] = []
 
     def held(self, now: float) -> frozenset[int]:
@@ -81,7 +81,7 @@ class ClaimsInMemory:
 
     def add(self, due: Due, now: float, until: float) -> Delivery | None:
         """
-        Claim what was found *due*, unless another claimant was faster or it is being given up.
+        Claim what was found *due*, unless another claimant was faster or it is withheld.
         """
         if any(goes(due.delivery) for goes in self._going):
             return None

@@ -263,9 +263,11 @@ class SqliteStore:
             )
             deliveries.pause(connection, rule_id, held)
 
+        await self._end_leases(now)
         held = self._claims.held(now)
         self._paused |= {rule_id}
-        await self._writer.do(work)
+        with self._claims.withholding(lambda delivery: delivery.rule_id == rule_id):
+            await self._writer.do(work)
         self._wake()
 
     async def resume(self, rule_ids: Sequence[str]) -> None:
@@ -280,7 +282,9 @@ class SqliteStore:
 
         claimed = self._claims.not_lapsed()
         self._paused -= frozenset(rule_ids)
-        await self._writer.do(work)
+        # Somebody older may come before whatever is found now.
+        with self._claims.withholding(lambda _: True):
+            await self._writer.do(work)
         self._wake()
 
     async def paused(self) -> list[Pause]:

@@ -81,6 +81,39 @@ async def test_what_was_given_up_is_not_settled(store: Store) -> None:
     assert (given_up.time, given_up.attempts) == (100.0, ())
 
 
+@pytest.mark.parametrize("order", ["claim first", "pause first"])
+async def test_pausing_what_is_being_claimed(store: Store, order: str) -> None:
+    """
+    What a pause meets on its way is either attempted or kept back; the next waits for an attempt.
+    """
+    await put(store, delivery("one"), delivery("two", rule_id="other"))
+    claim, pause = claimed(store), store.pause("rule", "answer 410", 0.0)
+
+    if order == "claim first":
+        got, _ = await asyncio.gather(claim, pause)
+    else:
+        _, got = await asyncio.gather(pause, claim)
+
+    assert len(got + await claimed(store)) == 1
+
+
+@pytest.mark.parametrize("order", ["claim first", "resume first"])
+async def test_resuming_while_the_next_is_being_claimed(store: Store, order: str) -> None:
+    """
+    What comes back to the head of its lane is not attempted beside the one behind it.
+    """
+    await store.pause("rule", "answer 410", 0.0)
+    await put(store, delivery("one"), delivery("two", rule_id="other"))
+    claim, resume = claimed(store), store.resume(["rule"])
+
+    if order == "claim first":
+        got, _ = await asyncio.gather(claim, resume)
+    else:
+        _, got = await asyncio.gather(resume, claim)
+
+    assert len(got + await claimed(store)) == 1
+
+
 async def test_numbers_of_attempts_are_used_once(store: Store) -> None:
     """
     An attempt that outlives its claim and its delivery's time counts when that is sent again.
