@@ -16,13 +16,8 @@ def rfc3339(epoch_seconds: float) -> str:
     """
     Write a moment as RFC 3339 does, in UTC with milliseconds: ``2026-11-23T06:54:01.250Z``.
     """
-    milliseconds = round(epoch_seconds * 1000)
-    days, of_day = divmod(milliseconds, _DAY * 1000)
-    year, month, day = _date(days)
-    seconds, fraction = divmod(of_day, 1000)
-    hours, minutes = divmod(seconds // 60, 60)
-    clock = f"{hours:02}:{minutes:02}:{seconds % 60:02}.{fraction:03}"
-    return f"{year:04}-{month:02}-{day:02}T{clock}Z"
+    seconds, milliseconds = divmod(round(epoch_seconds * 1000), 1000)
+    return f"{_to_the_second(seconds)}.{milliseconds:03}Z"
 
 
 def lasting(seconds: float) -> str:
@@ -39,7 +34,16 @@ def lasting(seconds: float) -> str:
     return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
 
 
-@lru_cache(maxsize=4)
+#: A busy PBX says much in one second.
+@lru_cache(maxsize=64)
+def _to_the_second(epoch_seconds: int) -> str:
+    days, of_day = divmod(epoch_seconds, _DAY)
+    year, month, day = _date(days)
+    hours, of_hour = divmod(of_day, 3600)
+    minutes, seconds = divmod(of_hour, 60)
+    return f"{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}"
+
+
 def _date(days_since_epoch: int) -> tuple[int, int, int]:
     """
     Give year, month and day; counting years from March puts the leap day at their end.

@@ -6,11 +6,12 @@ request, EventID included, whenever and wherever it is asked for.
 """
 
 import enum
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import attrs
 
@@ -19,7 +20,8 @@ from .moments import rfc3339
 from .rules import BodyFormat, Method, Rule
 
 #: The namespace of EventIDs. Never to be changed: receivers tell repeats by them.
-_EVENT_IDS = UUID("f29f0db3-01bf-4ea7-9b08-03f443730a19")
+EVENT_IDS = UUID("f29f0db3-01bf-4ea7-9b08-03f443730a19")
+_SHA_OF_NAMESPACE = hashlib.sha1(EVENT_IDS.bytes, usedforsecurity=False)
 
 
 class Field(enum.StrEnum):
@@ -124,7 +126,18 @@ def event_id(call_event: CallEvent, rule: Rule) -> str:
     Name what *rule* is told of *call_event*: the same on every retry and in every bridge.
     """
     # No rule's id contains a space, so that no two pairs are written alike.
-    return str(uuid5(_EVENT_IDS, f"{rule.id} {call_event.identity}"))
+    sha = _SHA_OF_NAMESPACE.copy()
+    sha.update(f"{rule.id} {call_event.identity}".encode())
+    return _version_5(sha.hexdigest())
+
+
+def _version_5(digest: str) -> str:
+    """
+    Write the UUID that RFC 9562 makes of a SHA-1, as `uuid.uuid5` does in four times the time.
+    """
+    variant = "89ab"[int(digest[16], 16) % 4]
+    clock = f"{variant}{digest[17:20]}"
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{clock}-{digest[20:32]}"
 
 
 @lru_cache(maxsize=1024)

@@ -108,10 +108,14 @@ class Stories:
         """
         Give the story that has them all already, as most events' does.
         """
-        stories = {self._by_key.get(key) for key in (*channels, *others) if key}
-        if len(stories) != 1:
-            return None
-        story = stories.pop()
+        story: Story | None = None
+        for key in (*channels, *others):
+            if not key:
+                continue
+            found = self._by_key.get(key)
+            if found is None or (story is not None and found is not story):
+                return None
+            story = found
         if story is None or not all(one in story.channels for one in channels if one):
             return None
         return story

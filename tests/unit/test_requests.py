@@ -3,10 +3,13 @@ Call events and rules become HTTP requests, and form parsers read back what was 
 """
 
 import json
+import uuid
 from urllib.parse import urlsplit
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ami_bridge.core.call_events import (
     CallEvent,
@@ -17,6 +20,7 @@ from ami_bridge.core.call_events import (
 )
 from ami_bridge.core.requests import (
     DEFAULT_NAMES,
+    EVENT_IDS,
     TEMPLATE_NAMES,
     Field,
     Request,
@@ -268,6 +272,16 @@ def test_event_id_is_for_ever() -> None:
     The EventID is a pure function of event and rule: this value may never change.
     """
     assert event_id(DIAL_IN, RULE) == "d2bc8d59-dcb8-50b6-b9c7-a73180bff80e"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_event_ids_are_uuids(leg: str) -> None:
+    """
+    An EventID is the UUID, version 5, of the rule's id and the event's identity.
+    """
+    call_event = attrs.evolve(DIAL_IN, leg=leg)
+    name = f"{RULE.id} {call_event.identity}"
+    assert event_id(call_event, RULE) == str(uuid.uuid5(EVENT_IDS, name))
 
 
 @pytest.mark.parametrize(
