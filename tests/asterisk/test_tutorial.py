@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from ami_bridge.adapters.receiver import Receiver
@@ -14,6 +15,8 @@ from tests.integration.running import Ears, bridge_with, write_rules_in
 
 from .asterisk import Asterisk, stop
 from .phone import Phone
+
+pytestmark = pytest.mark.asterisk
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "asterisk"
 
