@@ -36,6 +36,8 @@ _LEASE_MARGIN = 30.0
 #: The store is asked at least this often: the wall clock, by which it counts, may be set, and
 #: others may put something into it.
 _LONGEST_SLEEP = 30.0
+#: Outcomes are gathered for no longer while others are being written down, in seconds.
+_LONGEST_GATHERING = 1.0
 #: Idle workers that are kept for the next deliveries.
 _SPARE_WORKERS = 32
 
@@ -148,7 +150,7 @@ class Sender:
         """
         self._unwell = await self._store.health()
         async with asyncio.TaskGroup() as workers:
-            workers.create_task(self._settle(), name="settling")
+            workers.create_task(self._settle_all(workers), name="settling")
             while True:
                 self._wake.clear()
                 self._asking = True
@@ -241,22 +243,29 @@ class Sender:
             self._wake.set()
         self._workers -= 1
 
-    async def _settle(self) -> None:
+    async def _settle_all(self, writing: asyncio.TaskGroup) -> None:
         """
         Have written down what came of attempts: all that ended while the last were written.
+
+        A store that cannot write for long is handed the next ones all the same: claims end,
+        and it has to know by then that theirs are over.
         """
         while True:
             await self._judged.wait()
             self._judged.clear()
             outcomes, self._outcomes = self._outcomes, []
-            await self._store.settle(outcomes)
-            for outcome in outcomes:
-                destination = outcome.delivery.destination
-                _less(self._settling, destination)
-                if isinstance(outcome.verdict, Delivered):
-                    self.delivered[destination] += 1
-                self._tell(outcome)
-            self._wake.set()
+            written = writing.create_task(self._settle(outcomes), name="outcomes")
+            await asyncio.wait({written}, timeout=_LONGEST_GATHERING)
+
+    async def _settle(self, outcomes: list[Outcome]) -> None:
+        await self._store.settle(outcomes)
+        for outcome in outcomes:
+            destination = outcome.delivery.destination
+            _less(self._settling, destination)
+            if isinstance(outcome.verdict, Delivered):
+                self.delivered[destination] += 1
+            self._tell(outcome)
+        self._wake.set()
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         """

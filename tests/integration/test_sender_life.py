@@ -7,6 +7,7 @@ import logging
 import ssl
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -14,6 +15,7 @@ import pytest
 
 from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.sender import Sender
+from ami_bridge.adapters.store import Outcome
 from ami_bridge.core.breaker import BreakerTerms
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method
@@ -89,6 +91,39 @@ async def test_a_broken_store_stops_the_sender() -> None:
                 await sender.run()
 
     assert failure.group_contains(OSError, match="No space left")
+
+
+async def test_a_store_that_cannot_write_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It is told of what was answered meanwhile, before the claims end; and not much is sent.
+    """
+    monkeypatch.setattr("ami_bridge.adapters.sender._LONGEST_GATHERING", 0.01)
+    handed: list[list[str]] = []
+    writable = asyncio.Event()
+
+    class Stuck(InMemoryStore):
+        async def settle(self, outcomes: Sequence[Outcome]) -> None:
+            handed.append([outcome.delivery.id for outcome in outcomes])
+            await writable.wait()
+            await super().settle(outcomes)
+
+    settings = attrs.evolve(HASTY, concurrency=1)
+    async with (
+        ScriptedReceiver() as receiver,
+        Stuck() as store,
+        Sender(store, settings) as sender,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await owe(store, *[delivery(str(n), receiver.url, leg=str(n)) for n in range(4)])
+        running = tasks.create_task(sender.run())
+        await until(lambda: len(handed) == 2)
+        assert handed == [["0"], ["1"]]
+        assert paths(receiver) == ["0", "1"]
+        writable.set()
+        await until(lambda: sender.delivered.total() == 4)
+        running.cancel()
+
+    assert paths(receiver) == ["0", "1", "2", "3"]
 
 
 async def test_settings_can_change() -> None:
