@@ -62,8 +62,8 @@ async def attempt(
         seconds=loop.time() - started,
         status=status,
         # An answer whose body breaks off is an answer: its body is not looked at.
-        error="" if status is not None else error,
-        retry_after=retry_after,
+        error="" if status is not None else _readable(error),
+        retry_after=None if retry_after is None else _readable(retry_after),
         excerpt=excerpt,
     )
 
@@ -81,3 +81,10 @@ async def _excerpt(response: aiohttp.ClientResponse) -> str:
     else:
         response.close()
     return body[: 4 * _LONGEST_EXCERPT].decode(errors="replace")[:_LONGEST_EXCERPT]
+
+
+def _readable(header: str) -> str:
+    """
+    Replace what is no UTF-8 in a *header*, or in what is said of one: no store can keep it.
+    """
+    return header.encode(errors="surrogateescape").decode(errors="replace")

@@ -72,6 +72,11 @@ async def test_post() -> None:
         pytest.param(breaks_off(b"HTTP/1.1 20"), id="it closes in the status line"),
         pytest.param(breaks_off(b"HTTP/1.1 200 OK\r\nX: "), id="it closes in the headers"),
         pytest.param(breaks_off(b"\x00\x01 no HTTP\r\n\r\n"), id="it talks nonsense"),
+        pytest.param(breaks_off(b"\xff\xff\r\n\r\n"), id="it talks no UTF-8"),
+        pytest.param(
+            breaks_off(b"HTTP/1.1 503 \xff\r\nRetry-After: \xff\r\nContent-Length: 0\r\n\r\n"),
+            id="its headers are no UTF-8",
+        ),
     ],
 )
 async def test_tried_again(behaviour: Behaviour) -> None:
