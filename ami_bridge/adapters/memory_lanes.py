@@ -34,10 +34,8 @@ class Owed:
     queue: "Queue"
     #: None if another of its lane comes first.
     due: float | None = None
-    #: Claimed and not settled, also when the lease ended meanwhile.
+    #: Somebody is attempting it.
     claimed: bool = False
-    #: Nobody else may claim it now.
-    leased: bool = False
     #: When the last lease ends, or ended.
     until: float = 0.0
     #: Kept back by the pause of its rule.
@@ -53,7 +51,7 @@ class Owed:
         # A third of what attrs.evolve takes, and this is done for every attempt.
         facts: Any = (*_ALL_BUT_ATTEMPTS(before), before.attempts + 1)
         self.delivery = Delivery(*facts)
-        self.claimed = self.leased = True
+        self.claimed = True
         self.until = until
 
 
@@ -100,24 +98,25 @@ class Queue:
             del self.lanes[leg]
         else:
             lane.remove(owed)
-            self.advance(lane[0])
+            self.advance(lane)
 
     def retry(self, owed: Owed, when: float) -> None:
         """
         Let *owed* be claimed again from *when* on, unless an older one came back meanwhile.
         """
-        oldest = self.lanes[owed.delivery.leg][0]
-        if oldest is owed:
+        lane = self.lanes[owed.delivery.leg]
+        if lane[0] is owed:
             self.offer(owed, when)
         else:
             owed.due = None
-            self.advance(oldest)
+            self.advance(lane)
 
-    def advance(self, oldest: Owed) -> None:
+    def advance(self, lane: list[Owed]) -> None:
         """
-        Let the *oldest* of a lane be claimed.
+        Let the oldest of a *lane* be claimed, unless somebody is attempting another one of it.
         """
-        if oldest.due is None:
+        oldest = lane[0]
+        if oldest.due is None and not any(other.claimed for other in lane):
             self.offer(oldest, oldest.delivery.created)
 
     def put_back(self, owed: Owed) -> None:
@@ -129,10 +128,9 @@ class Queue:
         lane = self.lanes.setdefault(owed.delivery.leg, [])
         insort(lane, owed, key=_by_age)
         for other in lane:
-            if not other.leased:
+            if not other.claimed:
                 other.due = None
-        if not any(other.leased for other in lane):
-            self.advance(lane[0])
+        self.advance(lane)
 
     def take(self, now: float, room: int, until: float) -> tuple[list[Owed], float | None]:
         """
@@ -142,7 +140,7 @@ class Queue:
         heap = self.heap
         while heap and len(taken) < room:
             due, _, owed = heap[0]
-            if owed.due == due and not owed.leased:
+            if owed.due == due and not owed.claimed:
                 if due > now:
                     return taken, due
                 owed.take(until)

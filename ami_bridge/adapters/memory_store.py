@@ -48,7 +48,7 @@ class InMemoryStore(StoriesInMemory):
         self._delivered: dict[str, tuple[Owed, Attempt | None]] = {}
         self._given_up: dict[str, GaveUp] = {}
         #: Somebody's until the end of a lease, or until that end is noticed.
-        self._leased: set[Owed] = set()
+        self._claimed: set[Owed] = set()
         #: No lease ends, and no time to live, before then.
         self._first_end = self._first_expiry = math.inf
         #: The latest moment that the store was told of.
@@ -143,7 +143,7 @@ class InMemoryStore(StoriesInMemory):
             if due is not None and (next_due is None or due < next_due):
                 next_due = due
             if batch:
-                self._leased.update(batch)
+                self._claimed.update(batch)
                 batches.append([owed.delivery for owed in batch])
         if batches:
             self._first_end = min(self._first_end, until)
@@ -156,15 +156,15 @@ class InMemoryStore(StoriesInMemory):
         """
         if now < self._first_end:
             return
-        over = [owed for owed in self._leased if not now < owed.until <= now + LONGEST_LEASE]
+        over = [owed for owed in self._claimed if not now < owed.until <= now + LONGEST_LEASE]
         for owed in over:
-            self._leased.discard(owed)
-            owed.leased = False
+            self._claimed.discard(owed)
+            owed.claimed = False
             if owed.delivery.rule_id in self._pauses:
                 self._keep_back(owed)
             elif owed.due is not None:
                 owed.queue.retry(owed, owed.due)
-        self._first_end = min((owed.until for owed in self._leased), default=math.inf)
+        self._first_end = min((owed.until for owed in self._claimed), default=math.inf)
 
     def _hasten(self, now: float) -> None:
         """
@@ -190,8 +190,8 @@ class InMemoryStore(StoriesInMemory):
         owed = self._owed.get(delivery.id)
         if owed is None or not owed.claimed or owed.delivery.attempts != delivery.attempts:
             return
-        self._leased.discard(owed)
-        owed.claimed = owed.leased = False
+        self._claimed.discard(owed)
+        owed.claimed = False
         if isinstance(verdict, Delivered):
             self._remove(owed)
             self._remember(owed, attempt)
@@ -244,10 +244,8 @@ class InMemoryStore(StoriesInMemory):
         self._end_leases(now)
         if now < self._first_expiry:
             return 0
-        found = (
-            owed for owed in self._owed.values() if owed.delivery.expires <= now and not owed.leased
-        )
-        expired = list(itertools.islice(found, limit))
+        late = (owed for owed in self._owed.values() if owed.delivery.expires <= now)
+        expired = list(itertools.islice((owed for owed in late if not owed.claimed), limit))
         for owed in expired:
             self._give_up(owed, "its time to live ran out", now)
         if len(expired) < limit:
@@ -294,7 +292,7 @@ class InMemoryStore(StoriesInMemory):
         """
         Let deliveries that wait for their next attempt be due at *now*; say how many.
         """
-        found = [owed for one in set(ids) if (owed := self._owed.get(one)) and not owed.leased]
+        found = [owed for one in set(ids) if (owed := self._owed.get(one)) and not owed.claimed]
         late = [owed for owed in found if owed.due is not None and owed.due > now]
         for owed in late:
             owed.queue.offer(owed, now)
@@ -307,7 +305,7 @@ class InMemoryStore(StoriesInMemory):
         """
         self._end_leases(now)
         named = dict.fromkeys(ids)
-        found = [owed for one in named if (owed := self._owed.get(one)) and not owed.leased]
+        found = [owed for one in named if (owed := self._owed.get(one)) and not owed.claimed]
         for owed in found:
             self._give_up(owed, reason, now)
         self._wake()
@@ -352,7 +350,7 @@ class InMemoryStore(StoriesInMemory):
         self._end_leases(now)
         self._pauses.setdefault(rule_id, Pause(rule_id, now, reason))
         for owed in self._owed.values():
-            if owed.delivery.rule_id == rule_id and not owed.leased:
+            if owed.delivery.rule_id == rule_id and not owed.claimed:
                 self._keep_back(owed)
         self._wake()
 

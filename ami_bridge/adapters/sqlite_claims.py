@@ -1,112 +1,173 @@
 """
-Who attempts what at the moment, kept in memory: the store's file belongs to one process.
+Who attempts what at the moment, and what can be claimed.
 
-What a process that died had claimed can be claimed as soon as the file is opened again.
+The store's file belongs to one process, so claims are in a temporary table, in memory: what a
+process that died had claimed can be claimed as soon as the file is opened again. They change in
+the same transactions as deliveries do, so that nobody sees the one without the other.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
-
-import attrs
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ami_bridge.core.deliveries import Delivery
 
-from .sqlite_deliveries import Due
-from .store import LONGEST_LEASE
+from .sqlite_rows import COLUMNS, read_delivery
+from .sqlite_rows_at_once import fetch_with_rows, with_rows
+from .store import LONGEST_LEASE, Claims, Outcome, in_turn
+
+#: No wait is longer, in seconds: what is due later was dated by a clock that has been set back
+#: since, and is due now.
+LONGEST_WAIT = 90_000.0
+
+#: Nobody but its claimant may attempt anything of a lane.
+_CLAIMS = """
+CREATE TEMP TABLE claims (
+  destination TEXT NOT NULL,
+  leg TEXT NOT NULL,
+  seq INTEGER NOT NULL,            -- of the delivery
+  id TEXT NOT NULL,
+  number INTEGER NOT NULL,         -- of the attempt
+  until REAL,                      -- when the lease ends; NULL when it is known what came of it
+  PRIMARY KEY (destination, leg)
+) WITHOUT ROWID
+"""
+#: One look at the index for each destination, however many rows it has.
+_DESTINATIONS = """
+WITH RECURSIVE found (name) AS (
+  SELECT min(destination) FROM deliveries WHERE due IS NOT NULL
+  UNION ALL
+  SELECT (SELECT min(destination) FROM deliveries WHERE due IS NOT NULL AND destination > name)
+  FROM found WHERE name IS NOT NULL
+)
+SELECT name FROM found WHERE name IS NOT NULL
+"""
+#: Each with the number of its next attempt.
+_DUE = f"""
+SELECT seq, {COLUMNS} + 1 FROM deliveries
+WHERE due IS NOT NULL AND destination = ? AND due {{when}} ? AND NOT EXISTS (
+  SELECT 1 FROM claims
+  WHERE claims.destination = deliveries.destination AND claims.leg = deliveries.leg
+)
+ORDER BY due, seq LIMIT ?
+"""  # noqa: S608 - our own names
+_NEXT_DUE = """
+SELECT min(due) FROM deliveries WHERE due IS NOT NULL AND destination = ? AND due > ?
+"""
+_CLAIM = "INSERT INTO claims (destination, leg, seq, id, number, until) VALUES {rows}"
+#: By the primary key, as "IN (VALUES ...)" would not be.
+_THESE = "(destination, leg, id, number) IN (SELECT * FROM (VALUES {rows}))"
+_JUDGE = f"UPDATE claims SET until = NULL WHERE {_THESE}"  # noqa: S608 - our own names
+_END = f"DELETE FROM claims WHERE {_THESE} RETURNING id, seq"  # noqa: S608 - our own names
+_IS_LATE = "until <= ? OR until > ?"
 
 
-@attrs.define(eq=False)
-class Claim:
+class Lapsed(NamedTuple):
     """
-    A delivery that is being attempted.
+    A claim whose lease ended before it was known what came of it.
     """
 
-    due: Due
-    #: Seconds since the epoch.
-    until: float
-    #: Its lease ended, and `ClaimsInMemory.lapse` told so.
-    lapsed: bool = False
-
-    def holds(self, now: float) -> bool:
-        """
-        Tell whether nobody else may claim the delivery at *now*.
-        """
-        return now < self.until <= now + LONGEST_LEASE
+    seq: int
+    destination: str
+    leg: str
+    #: Of the attempt.
+    number: int
 
 
-class ClaimsInMemory:
+class Settled(NamedTuple):
     """
-    All claims that were not settled; those whose lease ended count until somebody claims anew.
+    What came of a claim, and the key of the delivery's row.
     """
 
-    def __init__(self) -> None:
-        #: By the delivery's id.
-        self._claims: dict[str, Claim] = {}
-        #: What is being given up or moved at the moment, by somebody who saw no claim of it.
-        self._going: list[Callable[[Delivery], bool]] = []
+    seq: int
+    outcome: Outcome
 
-    def held(self, now: float) -> frozenset[int]:
-        """
-        Give the keys of what nobody else may claim at *now*.
-        """
-        return frozenset(claim.due.seq for claim in self._claims.values() if claim.holds(now))
 
-    def not_lapsed(self) -> frozenset[int]:
-        """
-        Give the keys of all claims but those that `lapse` told of.
-        """
-        return frozenset(claim.due.seq for claim in self._claims.values() if not claim.lapsed)
+def prepare(connection: sqlite3.Connection) -> None:
+    """
+    Begin without claims.
+    """
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(_CLAIMS)
 
-    def lapse(self, now: float) -> list[Due]:
-        """
-        Give those whose lease ended since the last time that this was asked.
-        """
-        ended = [
-            claim for claim in self._claims.values() if not claim.lapsed and not claim.holds(now)
-        ]
-        for claim in ended:
-            claim.lapsed = True
-        return [claim.due for claim in ended]
 
-    @contextlib.contextmanager
-    def withholding(self, goes: Callable[[Delivery], bool]) -> Iterator[None]:
-        """
-        Let nobody claim what *goes*, though it may be found due until that is written.
-        """
-        self._going.append(goes)
-        try:
-            yield
-        finally:
-            self._going.remove(goes)
+def claim(
+    connection: sqlite3.Connection,
+    now: float,
+    free: Mapping[str, int],
+    most: int,
+    until: float,
+) -> Claims | None:
+    """
+    Claim what is due at *now*, for each destination; None if some lease ended before.
 
-    def add(self, due: Due, now: float, until: float) -> Delivery | None:
-        """
-        Claim what was found *due*, unless another claimant was faster or it is withheld.
-        """
-        if any(goes(due.delivery) for goes in self._going):
-            return None
-        before = self._claims.get(due.delivery.id)
-        if before is not None and before.holds(now):
-            return None
-        # An attempt whose lease ended counts, although nobody told of it.
-        number = 1 + (before.due if before else due).delivery.attempts
-        delivery = attrs.evolve(due.delivery, attempts=number)
-        self._claims[delivery.id] = Claim(Due(due.seq, delivery), until)
-        return delivery
+    *free* holds how many of a destination are wanted, *most* how many of all others.
+    """
+    if _any_late(connection, now):
+        return None
+    lanes: list[list[tuple[int, Delivery]]] = []
+    soonest: list[float] = []
+    for (destination,) in connection.execute(_DESTINATIONS).fetchall():
+        wanted = free.get(destination, most)
+        if wanted <= 0:
+            continue
+        found = _due(connection, "<=", destination, now, wanted)
+        if len(found) < wanted:
+            found += _due(connection, ">", destination, now + LONGEST_WAIT, wanted - len(found))
+        lanes.append(found)
+        if len(found) < wanted:
+            (due,) = connection.execute(_NEXT_DUE, (destination, now)).fetchone()
+            if due is not None:
+                soonest.append(due)
+    # Files of before may have two of one lane due.
+    claimed = {(one.destination, one.leg): (seq, one) for seq, one in in_turn(lanes)}.values()
+    with_rows(
+        connection,
+        _CLAIM,
+        [(one.destination, one.leg, seq, one.id, one.attempts, until) for seq, one in claimed],
+    )
+    return Claims(tuple(delivery for _, delivery in claimed), min(soonest, default=None))
 
-    def find(self, delivery: Delivery) -> Claim | None:
-        """
-        Give the claim by which *delivery* is attempted; None if it is somebody else's by now.
-        """
-        claim = self._claims.get(delivery.id)
-        if claim is None or claim.due.delivery.attempts != delivery.attempts:
-            return None
-        return claim
 
-    def end(self, claim: Claim) -> None:
-        """
-        Forget *claim*: it was settled.
-        """
-        name = claim.due.delivery.id
-        if self._claims.get(name) is claim:
-            del self._claims[name]
+def _due(
+    connection: sqlite3.Connection, when: str, destination: str, moment: float, limit: int
+) -> list[tuple[int, Delivery]]:
+    rows = connection.execute(_DUE.format(when=when), (destination, moment, limit))
+    return [(seq, read_delivery(row)) for seq, *row in rows]
+
+
+def _any_late(connection: sqlite3.Connection, now: float) -> bool:
+    select = f"SELECT EXISTS (SELECT 1 FROM claims WHERE {_IS_LATE})"  # noqa: S608 - our own names
+    return bool(connection.execute(select, (now, now + LONGEST_LEASE)).fetchone()[0])
+
+
+def lapse(connection: sqlite3.Connection, now: float) -> list[Lapsed]:
+    """
+    End the claims whose lease is over at *now*.
+    """
+    delete = f"DELETE FROM claims WHERE {_IS_LATE} RETURNING seq, destination, leg, number"  # noqa: S608 - our own names
+    return [Lapsed(*row) for row in connection.execute(delete, (now, now + LONGEST_LEASE))]
+
+
+def judge(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+    """
+    Let no lease end of which *outcomes* are known, however long these cannot be written down.
+    """
+    with_rows(connection, _JUDGE, _names(outcomes))
+
+
+def end(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[Settled]:
+    """
+    End the claims that *outcomes* are of; leave out those that ended before.
+    """
+    ended: dict[str, int] = dict(fetch_with_rows(connection, _END, _names(outcomes)))
+    return [
+        Settled(ended.pop(outcome.delivery.id), outcome)
+        for outcome in outcomes
+        if outcome.delivery.id in ended
+    ]
+
+
+def _names(outcomes: Sequence[Outcome]) -> list[tuple[object, ...]]:
+    deliveries = (outcome.delivery for outcome in outcomes)
+    return [(one.destination, one.leg, one.id, one.attempts) for one in deliveries]

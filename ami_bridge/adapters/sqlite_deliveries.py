@@ -3,25 +3,19 @@ Deliveries in SQLite: what is done to them inside a transaction.
 
 A delivery is *waiting* until it is *delivered* or *given up*; one of a paused rule is
 *paused*. Of the waiting ones of a lane (leg and destination) only the oldest has a time when
-it is due. Who attempts what is not written down: the file belongs to one process, and after
-its end all that it attempted may be attempted again.
+it is due, also while somebody younger is still being attempted.
 """
 
-import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 from ami_bridge.core.deliveries import Delivery
-from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict
+from ami_bridge.core.retry import Abandoned, Delivered, RetryAt
 
+from .sqlite_claims import Lapsed, Settled
 from .sqlite_rows import COLUMNS, attempt_values, read_attempts, read_delivery, values_of
 from .sqlite_rows_at_once import with_rows
-from .store import GivenUp
-
-#: No wait is longer, in seconds: what is due later was dated by a clock that has been set back
-#: since, and is due now.
-LONGEST_WAIT = 90_000.0
+from .store import GivenUp, Outcome
 
 _PUT = f"""
 INSERT INTO deliveries ({COLUMNS}, state) VALUES {{rows}} ON CONFLICT (id) DO NOTHING
@@ -62,38 +56,13 @@ SELECT max(
   coalesce((SELECT max(settled) FROM deliveries WHERE state = 'given up' AND settled > 0), 0)
 )
 """
-#: One look at the index for each destination, however many rows it has.
-_DESTINATIONS = """
-WITH RECURSIVE found (name) AS (
-  SELECT min(destination) FROM deliveries WHERE due IS NOT NULL
-  UNION ALL
-  SELECT (SELECT min(destination) FROM deliveries WHERE due IS NOT NULL AND destination > name)
-  FROM found WHERE name IS NOT NULL
-)
-SELECT name FROM found WHERE name IS NOT NULL
-"""
-_DUE = f"""
-SELECT seq, {COLUMNS} FROM deliveries
-WHERE due IS NOT NULL AND destination = ? AND due <= ?
-  AND seq NOT IN (SELECT value FROM json_each(?))
-ORDER BY due, seq LIMIT ?
-"""  # noqa: S608 - our own names
-_TOO_FAR = f"""
-SELECT seq, {COLUMNS} FROM deliveries
-WHERE due IS NOT NULL AND destination = ? AND due > ?
-  AND seq NOT IN (SELECT value FROM json_each(?))
-ORDER BY due, seq LIMIT ?
-"""  # noqa: S608 - our own names
-_NEXT_DUE = """
-SELECT min(due) FROM deliveries WHERE due IS NOT NULL AND destination = ? AND due > ?
-"""
 _DELIVERED = """
 UPDATE deliveries
 SET state = 'delivered', due = NULL,
   attempts = column2, settled = column3, status = column4, seconds = column5
-FROM (VALUES {rows}) WHERE seq = column1 AND +settled IS NULL
+FROM (VALUES {rows}) WHERE seq = column1
 """
-#: The same where somebody was delivered, if it was not given up meanwhile.
+#: The same behind some that were delivered.
 _ADVANCE_BEHIND = """
 UPDATE deliveries SET due = created
 WHERE due IS NULL AND seq IN (
@@ -101,22 +70,33 @@ WHERE due IS NULL AND seq IN (
     SELECT min(next.seq) FROM deliveries AS next
     WHERE next.state = 'waiting' AND next.destination = done.destination AND next.leg = done.leg
   ) FROM (VALUES {rows}) CROSS JOIN deliveries AS done
-  WHERE done.seq = column1 AND done.state = 'delivered'
+  WHERE done.seq = column1
 )
 """
 GIVE_UP = """
 UPDATE deliveries SET state = 'given up', due = NULL, attempts = ?, settled = ?, reason = ?
-WHERE seq = ? AND settled IS NULL
+WHERE seq = ?
 """
-_RETRY = "UPDATE deliveries SET due = ?, attempts = ? WHERE seq = ? AND settled IS NULL"
-_KEEP_BACK = """
-UPDATE deliveries SET state = 'paused', due = NULL, attempts = ?
-WHERE seq = ? AND settled IS NULL
+_RETRY = "UPDATE deliveries SET due = ?, attempts = ? WHERE seq = ?"
+_EXPIRED = """
+SELECT seq, destination, leg, attempts FROM deliveries
+WHERE settled IS NULL AND expires <= ? AND seq NOT IN (SELECT seq FROM claims) LIMIT ?
 """
-_PAUSE = """
-UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ? AND settled IS NULL
+_OF_RULE = """
+SELECT seq, destination, leg FROM deliveries
+WHERE settled IS NULL AND state = 'waiting' AND rule_id = ?
+  AND seq NOT IN (SELECT seq FROM claims)
 """
-_COUNT = "UPDATE deliveries SET attempts = ? WHERE seq = ? AND settled IS NULL"
+_PAUSE = "UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ?"
+_PAUSE_IF_PAUSED = """
+UPDATE deliveries SET state = 'paused', due = NULL
+WHERE seq = ? AND rule_id IN (SELECT rule_id FROM pauses)
+"""
+_NOT_DUE = """
+UPDATE deliveries SET due = NULL
+WHERE state = 'waiting' AND destination = ? AND leg = ? AND due IS NOT NULL
+"""
+_COUNT = "UPDATE deliveries SET attempts = ? WHERE seq = ?"
 #: After a pause somebody older may have come back into the lane.
 _YIELD = """
 UPDATE deliveries SET due = NULL
@@ -132,23 +112,20 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-class Due(NamedTuple):
-    """
-    A delivery that can be attempted now, and the key of its row.
-    """
-
-    seq: int
-    delivery: Delivery
-
-
-def put(
-    connection: sqlite3.Connection, deliveries: Sequence[Delivery], paused: Collection[str]
-) -> None:
+def put(connection: sqlite3.Connection, deliveries: Sequence[Delivery]) -> None:
     """
     Owe *deliveries*; those whose ids are known are left as they are.
     """
+    paused = paused_rules(connection)
     with_rows(connection, _PUT, [values_of(delivery, paused) for delivery in deliveries])
     with_rows(connection, _FIRST, [(delivery.id,) for delivery in deliveries])
+
+
+def paused_rules(connection: sqlite3.Connection) -> frozenset[str]:
+    """
+    Give the ids of the rules that are paused.
+    """
+    return frozenset(rule_id for (rule_id,) in connection.execute("SELECT rule_id FROM pauses"))
 
 
 def advance(connection: sqlite3.Connection, lanes: Iterable[tuple[str, str]]) -> None:
@@ -158,57 +135,23 @@ def advance(connection: sqlite3.Connection, lanes: Iterable[tuple[str, str]]) ->
     with_rows(connection, _ADVANCE, list(lanes))
 
 
-def find_due(
-    connection: sqlite3.Connection,
-    now: float,
-    free: Mapping[str, int],
-    most: int,
-    claimed: Collection[int],
-) -> tuple[list[list[Due]], float | None]:
+def settle(connection: sqlite3.Connection, settled: Iterable[Settled]) -> None:
     """
-    Find what is due at *now* and not *claimed*, for each destination; and the next time.
-
-    *free* holds how many of a destination are wanted, *most* how many of all others.
-    """
-    lanes: list[list[Due]] = []
-    soonest: list[float] = []
-    but = json.dumps(list(claimed))
-    for (destination,) in connection.execute(_DESTINATIONS).fetchall():
-        wanted = free.get(destination, most)
-        if wanted <= 0:
-            continue
-        found = connection.execute(_DUE, (destination, now, but, wanted)).fetchall()
-        if len(found) < wanted:
-            far = (destination, now + LONGEST_WAIT, but, wanted - len(found))
-            found += connection.execute(_TOO_FAR, far)
-        lanes.append([Due(seq, read_delivery(row)) for seq, *row in found])
-        if len(found) < wanted:
-            (due,) = connection.execute(_NEXT_DUE, (destination, now)).fetchone()
-            if due is not None:
-                soonest.append(due)
-    return lanes, min(soonest, default=None)
-
-
-def settle(
-    connection: sqlite3.Connection,
-    settled: Iterable[tuple[Due, Attempt | None, Verdict]],
-    paused: Collection[str],
-) -> None:
-    """
-    Write down what came of attempts; each `Due` holds the number of the attempt.
+    Write down what came of attempts.
     """
     delivered = []
-    for due, attempt, verdict in settled:
-        if isinstance(verdict, Delivered):
-            delivered.append((due, attempt))
-        else:
-            _settle_failed(connection, due, attempt, verdict, paused)
-    with_rows(connection, _DELIVERED, [_delivered_values(*one) for one in delivered])
-    with_rows(connection, _ADVANCE_BEHIND, [(due.seq,) for due, _ in delivered])
+    for each in settled:
+        match each.outcome.verdict:
+            case Delivered():
+                delivered.append(each)
+            case verdict:
+                _settle_failed(connection, each, verdict)
+    with_rows(connection, _DELIVERED, [_delivered_values(*each) for each in delivered])
+    with_rows(connection, _ADVANCE_BEHIND, [(each.seq,) for each in delivered])
 
 
-def _delivered_values(due: Due, attempt: Attempt | None) -> tuple[object, ...]:
-    seq, delivery = due
+def _delivered_values(seq: int, outcome: Outcome) -> tuple[object, ...]:
+    delivery, attempt = outcome.delivery, outcome.attempt
     if attempt is None:
         return seq, delivery.attempts, delivery.created, None, 0.0
     ended = attempt.began + attempt.seconds
@@ -216,60 +159,47 @@ def _delivered_values(due: Due, attempt: Attempt | None) -> tuple[object, ...]:
 
 
 def _settle_failed(
-    connection: sqlite3.Connection,
-    due: Due,
-    attempt: Attempt | None,
-    verdict: RetryAt | Abandoned,
-    paused: Collection[str],
+    connection: sqlite3.Connection, settled: Settled, verdict: RetryAt | Abandoned
 ) -> None:
-    seq, delivery = due
-    lane = delivery.destination, delivery.leg
-    moves_on = True
+    seq, outcome = settled
+    delivery, attempt = outcome.delivery, outcome.attempt
     match verdict:
-        case RetryAt(when, _) if delivery.rule_id not in paused:
-            done = connection.execute(_RETRY, (when, delivery.attempts, seq))
-            moves_on = connection.execute(_YIELD, (seq, *lane)).rowcount > 0
-        case RetryAt():
-            done = connection.execute(_KEEP_BACK, (delivery.attempts, seq))
+        case RetryAt(when):
+            connection.execute(_RETRY, (when, delivery.attempts, seq))
+            _put_back(connection, seq, delivery.destination, delivery.leg)
         case Abandoned(reason):
             ended = delivery.expires if attempt is None else attempt.began + attempt.seconds
-            done = connection.execute(GIVE_UP, (delivery.attempts, ended, reason, seq))
-    if not done.rowcount:
-        return  # it was given up meanwhile
+            connection.execute(GIVE_UP, (delivery.attempts, ended, reason, seq))
+            advance(connection, [(delivery.destination, delivery.leg)])
     if attempt is not None:
         connection.execute(_ATTEMPT, (seq, *attempt_values(attempt)))
-    if moves_on:
-        advance(connection, [lane])
 
 
-def take_back(connection: sqlite3.Connection, late: Iterable[Due], paused: Collection[str]) -> None:
+def _put_back(connection: sqlite3.Connection, seq: int, destination: str, leg: str) -> None:
     """
-    Put back what was claimed until a lease ended: somebody older, or a pause, may have come.
+    Put what is attempted no more back into its lane: somebody older, or a pause, may have come.
+    """
+    connection.execute(_PAUSE_IF_PAUSED, (seq,))
+    connection.execute(_YIELD, (seq, destination, leg))
+    advance(connection, [(destination, leg)])
+
+
+def take_back(connection: sqlite3.Connection, lapsed: Iterable[Lapsed]) -> None:
+    """
+    Put back what was claimed until a lease ended.
 
     Its attempt counts, although nobody told of it.
     """
-    for seq, delivery in late:
-        connection.execute(_COUNT, (delivery.attempts, seq))
-        lane = delivery.destination, delivery.leg
-        if delivery.rule_id in paused:
-            connection.execute(_PAUSE, (seq,))
-        else:
-            connection.execute(_YIELD, (seq, *lane))
-        advance(connection, [lane])
+    for seq, destination, leg, number in lapsed:
+        connection.execute(_COUNT, (number, seq))
+        _put_back(connection, seq, destination, leg)
 
 
-def give_up_expired(
-    connection: sqlite3.Connection, now: float, limit: int, claimed: Collection[int]
-) -> int:
+def give_up_expired(connection: sqlite3.Connection, now: float, limit: int) -> int:
     """
-    Give up what is out of time; whatever stands behind it can be claimed then.
+    Give up what is out of time and not claimed; whatever stands behind it can be claimed then.
     """
-    rows = connection.execute(
-        "SELECT seq, destination, leg, attempts FROM deliveries "
-        "WHERE settled IS NULL AND expires <= ? LIMIT ?",
-        (now, limit + len(claimed)),
-    ).fetchall()
-    rows = [row for row in rows if row[0] not in claimed][:limit]
+    rows = connection.execute(_EXPIRED, (now, limit)).fetchall()
     reason = "its time to live ran out"
     connection.executemany(GIVE_UP, [(number, now, reason, seq) for seq, _, _, number in rows])
     advance(connection, {(destination, leg) for _, destination, leg, _ in rows})
@@ -339,21 +269,16 @@ def prune(
     return len(old)
 
 
-def pause(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]) -> None:
+def pause(connection: sqlite3.Connection, rule_id: str) -> None:
     """
-    Take a rule's deliveries out of their lanes; what is *claimed* goes when it is settled.
+    Take a rule's deliveries out of their lanes; what is claimed goes when it is settled.
     """
-    rows = connection.execute(
-        "SELECT seq, destination, leg FROM deliveries "
-        "WHERE settled IS NULL AND state = 'waiting' AND rule_id = ?",
-        (rule_id,),
-    ).fetchall()
-    free = [row for row in rows if row[0] not in claimed]
+    free = connection.execute(_OF_RULE, (rule_id,)).fetchall()
     connection.executemany(_PAUSE, [(seq,) for seq, _, _ in free])
     advance(connection, {(destination, leg) for _, destination, leg in free})
 
 
-def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int]) -> None:
+def resume(connection: sqlite3.Connection, rule_id: str) -> None:
     """
     Put a rule's deliveries back into their lanes, at their old places.
     """
@@ -365,14 +290,6 @@ def resume(connection: sqlite3.Connection, rule_id: str, claimed: Collection[int
         "UPDATE deliveries SET state = 'waiting' WHERE state = 'paused' AND rule_id = ?",
         (rule_id,),
     )
-    for lane in lanes:
-        # What was the oldest until now may be so no more, unless it is being attempted.
-        heads = connection.execute(
-            "SELECT seq FROM deliveries "
-            "WHERE state = 'waiting' AND destination = ? AND leg = ? AND due IS NOT NULL",
-            lane,
-        ).fetchall()
-        free = [(seq,) for (seq,) in heads if seq not in claimed]
-        connection.executemany("UPDATE deliveries SET due = NULL WHERE seq = ?", free)
-        if len(free) == len(heads):
-            advance(connection, [lane])
+    # What was the oldest until now may be so no more.
+    connection.executemany(_NOT_DUE, lanes)
+    advance(connection, lanes)

@@ -3,21 +3,26 @@ What operators do to deliveries in SQLite, inside a transaction.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from .sqlite_deliveries import GIVE_UP, advance
+from .sqlite_deliveries import GIVE_UP, advance, paused_rules
+
+_NEXT_OF_LANE = """
+SELECT seq FROM deliveries WHERE id = ? AND due > ? AND seq NOT IN (SELECT seq FROM claims)
+"""
+_OWED = """
+SELECT seq, attempts, destination, leg FROM deliveries
+WHERE id = ? AND settled IS NULL AND seq NOT IN (SELECT seq FROM claims)
+"""
 
 
 def send_again(
-    connection: sqlite3.Connection,
-    ids: Sequence[str],
-    now: float,
-    expires: float,
-    paused: Collection[str],
+    connection: sqlite3.Connection, ids: Sequence[str], now: float, expires: float
 ) -> int:
     """
     Owe given-up deliveries once more, as the youngest of their lanes.
     """
+    paused = paused_rules(connection)
     count = 0
     for one in ids:
         found = connection.execute(
@@ -41,41 +46,27 @@ def send_again(
     return count
 
 
-def hurry(
-    connection: sqlite3.Connection, ids: Iterable[str], now: float, claimed: Collection[int]
-) -> int:
+def hurry(connection: sqlite3.Connection, ids: Iterable[str], now: float) -> int:
     """
-    Let those of *ids* be due now that are the next of their lanes, and not *claimed*.
+    Let those of *ids* be due now that are the next of their lanes, and not claimed.
     """
     count = 0
     for one in ids:
-        found = connection.execute(
-            "SELECT seq FROM deliveries WHERE id = ? AND due > ?", (one, now)
-        ).fetchone()
-        if found is not None and found[0] not in claimed:
+        found = connection.execute(_NEXT_OF_LANE, (one, now)).fetchone()
+        if found is not None:
             connection.execute("UPDATE deliveries SET due = ? WHERE seq = ?", (now, found[0]))
             count += 1
     return count
 
 
-def drop(
-    connection: sqlite3.Connection,
-    ids: Iterable[str],
-    reason: str,
-    now: float,
-    claimed: Collection[int],
-) -> int:
+def drop(connection: sqlite3.Connection, ids: Iterable[str], reason: str, now: float) -> int:
     """
-    Give up those of *ids* that are owed, and not *claimed*.
+    Give up those of *ids* that are owed, and not claimed.
     """
     count = 0
     for one in ids:
-        found = connection.execute(
-            "SELECT seq, attempts, destination, leg FROM deliveries "
-            "WHERE id = ? AND settled IS NULL",
-            (one,),
-        ).fetchone()
-        if found is not None and found[0] not in claimed:
+        found = connection.execute(_OWED, (one,)).fetchone()
+        if found is not None:
             seq, attempts, destination, leg = found
             connection.execute(GIVE_UP, (attempts, now, reason, seq))
             advance(connection, [(destination, leg)])

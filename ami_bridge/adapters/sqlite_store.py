@@ -5,6 +5,7 @@ The file is written ahead (WAL), and every commit waits for the disk unless told
 All work is done by the one thread of `SqliteWriter`, many operations in a transaction.
 """
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,16 +16,16 @@ from typing import IO, Any, Self
 
 from ami_bridge.core.breaker import WELL, Health
 
+from . import sqlite_claims as claims
 from . import sqlite_deliveries as deliveries
 from . import sqlite_looking as looking
 from . import sqlite_steering as steering
 from . import sqlite_stories as stories
 from .looking import Found, Kept, Tally, Wanted
-from .sqlite_claims import ClaimsInMemory
 from .sqlite_file import open_file, take_possession
 from .sqlite_looking import look
 from .sqlite_writer import SqliteWriter
-from .store import SET_BACK, Changes, Claims, GivenUp, Outcome, Pause, StoryEntry, in_turn
+from .store import SET_BACK, Changes, Claims, GivenUp, Outcome, Pause, StoryEntry
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +34,15 @@ class SqliteStore:
     """
     A `Store` in the file *path*; use it as a context manager.
 
-    The file belongs to one process, so claims are kept in memory: what a process that died
-    had claimed can be claimed as soon as the file is opened again.
+    The file belongs to one process: what one that died had claimed can be claimed as soon as the
+    file is opened again.
     """
 
     def __init__(self, path: Path, synchronous: str = "full") -> None:
         self._path = path
-        self._writer = SqliteWriter(partial(open_file, self._path, synchronous), str(self._path))
+        self._writer = SqliteWriter(partial(_open, path, synchronous), str(path))
         self._lock: IO[bytes] | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._claims = ClaimsInMemory()
-        self._paused: frozenset[str] = frozenset()
         #: The latest moment that the store was told of.
         self._latest = 0.0
 
@@ -54,7 +53,6 @@ class SqliteStore:
         except BaseException:
             self._leave()
             raise
-        self._paused = frozenset(pause.rule_id for pause in await self.paused())
         self._latest = await self._writer.read(deliveries.latest)
         return self
 
@@ -97,13 +95,9 @@ class SqliteStore:
         """
         Keep *changes*, all or none; deliveries whose ids are known already are left as they are.
         """
-        await self._writer.do(partial(self._keep, changes))
+        await self._writer.do(partial(_keep, changes))
         if changes.deliveries:
             self._wake()
-
-    def _keep(self, changes: Changes, connection: sqlite3.Connection) -> None:
-        deliveries.put(connection, changes.deliveries, self._paused)
-        stories.keep(connection, changes)
 
     async def claim(
         self, now: float, concurrency: int, taken: Mapping[str, int], lease_seconds: float
@@ -114,24 +108,15 @@ class SqliteStore:
         if now < self._latest - SET_BACK:
             await self._hasten(now)
         self._latest = now
-        await self._end_leases(now)
-        held = self._claims.held(now)
         free = {destination: concurrency - count for destination, count in taken.items()}
-        lanes, next_due = await self._writer.read(
-            lambda connection: deliveries.find_due(connection, now, free, concurrency, held)
-        )
         until = now + lease_seconds
-        found = (self._claims.add(due, now, until) for due in in_turn(lanes))
-        return Claims(tuple(delivery for delivery in found if delivery is not None), next_due)
-
-    async def _end_leases(self, now: float) -> None:
-        """
-        Let be claimed anew what was claimed for a time that is over.
-        """
-        if late := self._claims.lapse(now):
-            await self._writer.do(
-                lambda connection: deliveries.take_back(connection, late, self._paused)
+        while True:
+            claimed = await self._writer.read(
+                lambda connection: claims.claim(connection, now, free, concurrency, until)
             )
+            if claimed is not None:
+                return claimed
+            await self._writer.do(partial(_end_leases, now))
 
     async def _hasten(self, now: float) -> None:
         """
@@ -145,29 +130,23 @@ class SqliteStore:
         """
         Write down what came of claimed deliveries.
         """
-        claims = [
-            (claim, outcome)
-            for outcome in outcomes
-            if (claim := self._claims.find(outcome.delivery)) is not None
-        ]
-        settled = [(claim.due, outcome.attempt, outcome.verdict) for claim, outcome in claims]
-        await self._writer.do(
-            lambda connection: deliveries.settle(connection, settled, self._paused)
+        # The claims are over at once, however long it takes to write that down.
+        await asyncio.gather(
+            self._writer.read(lambda connection: claims.judge(connection, outcomes)),
+            self._writer.do(partial(_settle, outcomes)),
         )
-        for claim, _ in claims:
-            self._claims.end(claim)
         self._wake()
 
     async def give_up_expired(self, now: float, limit: int) -> int:
         """
         Give up at most *limit* deliveries that are out of time and not claimed; say how many.
         """
-        await self._end_leases(now)
-        held = self._claims.held(now)
-        with self._claims.withholding(lambda delivery: delivery.expires <= now):
-            count = await self._writer.do(
-                lambda connection: deliveries.give_up_expired(connection, now, limit, held)
-            )
+
+        def work(connection: sqlite3.Connection) -> int:
+            _end_leases(now, connection)
+            return deliveries.give_up_expired(connection, now, limit)
+
+        count = await self._writer.do(work)
         if count:
             self._wake()
         return count
@@ -189,7 +168,7 @@ class SqliteStore:
         Owe given-up deliveries once more, with a new time to live; say how many there were.
         """
         count = await self._writer.do(
-            lambda connection: steering.send_again(connection, ids, now, expires, self._paused)
+            lambda connection: steering.send_again(connection, ids, now, expires)
         )
         self._wake()
         return count
@@ -198,8 +177,7 @@ class SqliteStore:
         """
         Let deliveries that wait for their next attempt be due at *now*; say how many.
         """
-        held = self._claims.held(now)
-        count = await self._writer.do(lambda connection: steering.hurry(connection, ids, now, held))
+        count = await self._writer.do(lambda connection: steering.hurry(connection, ids, now))
         self._wake()
         return count
 
@@ -207,12 +185,12 @@ class SqliteStore:
         """
         Give up deliveries that are owed, for a *reason*; say how many there were.
         """
-        await self._end_leases(now)
-        held, named = self._claims.held(now), frozenset(ids)
-        with self._claims.withholding(lambda delivery: delivery.id in named):
-            count = await self._writer.do(
-                lambda connection: steering.drop(connection, ids, reason, now, held)
-            )
+
+        def work(connection: sqlite3.Connection) -> int:
+            _end_leases(now, connection)
+            return steering.drop(connection, ids, reason, now)
+
+        count = await self._writer.do(work)
         self._wake()
         return count
 
@@ -256,18 +234,15 @@ class SqliteStore:
         """
 
         def work(connection: sqlite3.Connection) -> None:
+            _end_leases(now, connection)
             connection.execute(
                 "INSERT INTO pauses (rule_id, since, reason) VALUES (?, ?, ?) "
                 "ON CONFLICT (rule_id) DO NOTHING",
                 (rule_id, now, reason),
             )
-            deliveries.pause(connection, rule_id, held)
+            deliveries.pause(connection, rule_id)
 
-        await self._end_leases(now)
-        held = self._claims.held(now)
-        self._paused |= {rule_id}
-        with self._claims.withholding(lambda delivery: delivery.rule_id == rule_id):
-            await self._writer.do(work)
+        await self._writer.do(work)
         self._wake()
 
     async def resume(self, rule_ids: Sequence[str]) -> None:
@@ -278,13 +253,9 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> None:
             for rule_id in rule_ids:
                 connection.execute("DELETE FROM pauses WHERE rule_id = ?", (rule_id,))
-                deliveries.resume(connection, rule_id, claimed)
+                deliveries.resume(connection, rule_id)
 
-        claimed = self._claims.not_lapsed()
-        self._paused -= frozenset(rule_ids)
-        # Somebody older may come before whatever is found now.
-        with self._claims.withholding(lambda _: True):
-            await self._writer.do(work)
+        await self._writer.do(work)
         self._wake()
 
     async def paused(self) -> list[Pause]:
@@ -362,6 +333,28 @@ class SqliteStore:
         return await self._writer.read(
             lambda connection: connection.execute(select, values).fetchall()
         )
+
+
+def _open(path: Path, synchronous: str) -> sqlite3.Connection:
+    connection = open_file(path, synchronous)
+    claims.prepare(connection)
+    return connection
+
+
+def _keep(changes: Changes, connection: sqlite3.Connection) -> None:
+    deliveries.put(connection, changes.deliveries)
+    stories.keep(connection, changes)
+
+
+def _settle(outcomes: Sequence[Outcome], connection: sqlite3.Connection) -> None:
+    deliveries.settle(connection, claims.end(connection, outcomes))
+
+
+def _end_leases(now: float, connection: sqlite3.Connection) -> None:
+    """
+    Let be claimed anew what was claimed for a time that is over.
+    """
+    deliveries.take_back(connection, claims.lapse(connection, now))
 
 
 def _hasten(now: float, connection: sqlite3.Connection) -> int:

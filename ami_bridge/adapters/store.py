@@ -176,17 +176,18 @@ class Store(Protocol):
         Claim what is due at *now*, the longest due first, for *lease_seconds*.
 
         No destination gets more than *concurrency* less the number it has in *taken*, no lane
-        more than its oldest delivery, and no paused rule anything. Destinations take turns in
-        the result. A delivery that was claimed is the claimant's until it is settled or its
-        lease ends; its `Delivery.attempts` is the number of the attempt, and tells a claim
-        from an earlier one.
+        more than its oldest delivery, and nothing while any of its deliveries is claimed, and no
+        paused rule anything. Destinations take turns in the result. A delivery that was claimed
+        is the claimant's until it is settled or its lease ends; its `Delivery.attempts` is the
+        number of the attempt, and tells a claim from an earlier one.
         """
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """
         Write down what came of claimed deliveries, all or none.
 
-        A claim whose lease ended and that was given to somebody else settles nothing.
+        A claim that was settled before, or whose lease ended, settles nothing. None ends while
+        what came of it is being written down, however long that takes.
         """
 
     async def give_up_expired(self, now: float, limit: int) -> int:

@@ -483,8 +483,8 @@ class StoreLife(RuleBasedStateMachine):
         self.owed: list[Delivery] = []
         self.given_up: list[Delivery] = []
         self.claims: list[Delivery] = []
-        #: Number of the last attempt that is not settled, by the delivery's id.
-        self.numbers: dict[str, int] = {}
+        #: Number of the last attempt, if it is not settled, and its lease's end; by delivery.
+        self.leases: dict[str, tuple[int, float]] = {}
         self.paused: set[str] = set()
 
     def both(self, work: Callable[[Store], Coroutine[object, None, Result]]) -> Result:
@@ -523,7 +523,8 @@ class StoreLife(RuleBasedStateMachine):
     @rule(concurrency=st.integers(1, 3), busy=st.integers(0, 1))
     def claim(self, concurrency: int, busy: int) -> None:
         """
-        Claim what is due: only the oldest owed of a leg and destination, and nothing paused.
+        Claim what is due: only the oldest owed of a leg and destination, and nothing paused or
+        beside an attempt.
         """
 
         async def work(store: Store) -> tuple[list[Delivery], float | None]:
@@ -539,8 +540,12 @@ class StoreLife(RuleBasedStateMachine):
                 and owed.rule_id not in self.paused
             ]
             assert lane[0] == each.id
+            assert all(
+                (other.leg, other.destination) != (each.leg, each.destination)
+                for other in self.under_way()
+            )
             self.claims.append(each)
-            self.numbers[each.id] = each.attempts
+            self.leases[each.id] = each.attempts, self.now + 60
 
     @precondition(lambda self: self.claims)
     @rule(index=st.integers(0, 9), verdict=st.sampled_from(["done", "retry", "give up"]))
@@ -548,7 +553,7 @@ class StoreLife(RuleBasedStateMachine):
         """
         Settle some claim in some way, perhaps one that somebody else has by now.
         """
-        each = self.claims.pop(index % len(self.claims))
+        each = self.claims[index % len(self.claims)]
         later = RetryAt(self.now + index, "no")
         verdicts: dict[str, Verdict] = {
             "done": Delivered(),
@@ -556,11 +561,27 @@ class StoreLife(RuleBasedStateMachine):
             "give up": Abandoned("no"),
         }
         attempt = ATTEMPT if verdict == "done" else FAILED
+        # Only by claiming, or giving up what is out of time, is it noted that a lease is over.
+        self.claim(0, 0)
+        counts = each in self.under_way()
+        self.claims.remove(each)
         self.both(lambda store: store.settle([Outcome(each, attempt, verdicts[verdict])]))
-        if self.numbers.get(each.id) == each.attempts:
-            del self.numbers[each.id]
+        if counts:
+            del self.leases[each.id]
             if verdict != "retry":
                 self._is_over({each.id}, kept=verdict == "give up")
+
+    def under_way(self) -> list[Delivery]:
+        """
+        Give the claims that nobody has settled, and that are in force.
+        """
+        return [
+            one
+            for one in self.claims
+            if one.id in self.leases
+            and self.leases[one.id][0] == one.attempts
+            and self.now < self.leases[one.id][1]
+        ]
 
     def _is_over(self, ids: set[str], *, kept: bool) -> None:
         if kept:
@@ -602,6 +623,19 @@ class StoreLife(RuleBasedStateMachine):
         assert count == len(expired)
         assert all(owed.expires <= self.now for owed in self.owed if owed.id in expired)
         self._is_over(expired, kept=True)
+
+    @precondition(lambda self: self.owed)
+    @rule(index=st.integers(0, 9))
+    def drop(self, index: int) -> None:
+        """
+        Give up what is owed, but for what is being attempted.
+        """
+        dropped = self.owed[index % len(self.owed)].id
+        is_free = all(each.id != dropped for each in self.under_way())
+        count = self.both(lambda store: store.drop([dropped], "no", self.now))
+        assert count == is_free
+        if is_free:
+            self._is_over({dropped}, kept=True)
 
     @precondition(lambda self: self.given_up)
     @rule(index=st.integers(0, 9))

@@ -53,17 +53,18 @@ async def test_destinations_take_turns(store: Store) -> None:
     assert names(await claimed(store, now=5.0)) == ["a0", "b0", "a1", "b1", "a2", "b2"]
 
 
-async def test_a_late_answer_counts(store: Store) -> None:
+async def test_a_late_answer_counts_no_more(store: Store) -> None:
     """
-    A claim whose lease ended can be settled for as long as nobody else claimed the delivery.
+    A claim whose lease ended settles nothing; the delivery is claimed anew.
     """
     await put(store, delivery("one"))
     (one,) = await claimed(store)
-    await claimed(store, now=100.0, a=100)
+    assert await claimed(store, now=100.0, a=100) == []
 
     await store.settle([Outcome(one, ATTEMPT, Delivered())])
 
-    assert await store.waiting() == {}
+    (again,) = await claimed(store, now=100.0)
+    assert (again.id, again.attempts) == ("one", 2)
 
 
 async def test_what_was_given_up_is_not_settled(store: Store) -> None:
@@ -112,6 +113,61 @@ async def test_resuming_while_the_next_is_being_claimed(store: Store, order: str
         _, got = await asyncio.gather(resume, claim)
 
     assert len(got + await claimed(store)) == 1
+
+
+@pytest.mark.parametrize(
+    "what", ["drop", "send again", "expire", "the same again", "pause", "hurry"]
+)
+async def test_nobody_comes_forward_beside_an_attempt(store: Store, what: str) -> None:
+    """
+    What came back before one that is being attempted waits for it, whatever is done to the lane.
+    """
+    third = attrs.evolve(delivery("third", rule_id="other"), expires=30.0)
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"), third)
+    if what == "send again":
+        await store.drop(["third"], "no", 1.0)
+    await store.pause("gone", "answer 410", 1.0)
+    (hangup,) = await claimed(store)
+    await store.resume(["gone"])
+    assert await claimed(store, now=2.0) == []
+
+    match what:
+        case "drop":
+            assert await store.drop(["third"], "no", 2.0) == 1
+        case "send again":
+            assert await store.send_again(["third"], 2.0, 100.0) == 1
+        case "expire":
+            assert await store.give_up_expired(31.0, 10) == 1
+        case "the same again":
+            await put(store, delivery("dial", rule_id="gone"), delivery("fourth"))
+        case "pause":
+            await store.pause("other", "answer 410", 2.0)
+        case _:
+            await store.hurry(["dial", "hangup", "third"], 2.0)
+
+    assert await claimed(store, now=32.0) == []
+    await store.settle([Outcome(hangup, ATTEMPT, Delivered())])
+    assert names(await claimed(store, now=32.0)) == ["dial"]
+
+
+@pytest.mark.parametrize("comes_back", [False, True], ids=["in a pause", "after a pause"])
+async def test_housekeeping_while_a_lease_ends(store: Store, *, comes_back: bool) -> None:
+    """
+    Who claims while somebody else notes that a lease is over gets what is right by then.
+    """
+    await put(store, delivery("dial", rule_id="gone"), delivery("hangup"))
+    if comes_back:
+        await store.pause("gone", "answer 410", 1.0)
+        await claimed(store)
+        await store.resume(["gone"])
+    else:
+        await claimed(store)
+        await store.pause("gone", "answer 410", 1.0)
+
+    _, got = await asyncio.gather(store.give_up_expired(100.0, 10), claimed(store, now=100.0))
+
+    assert names(got) == ["dial" if comes_back else "hangup"]
+    assert await claimed(store, now=100.0) == []
 
 
 async def test_numbers_of_attempts_are_used_once(store: Store) -> None:
