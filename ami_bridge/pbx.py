@@ -166,7 +166,6 @@ class Pbx:
                 noted.append((story, message))
         self.heard.count(len(batch), self._clock())
         self._hand_on(call_events, noted)
-        self._set_tick()
 
     def _hand_on(
         self,
@@ -195,6 +194,7 @@ class Pbx:
         )
         if changes.deliveries or changes.entries or changes.ended:
             self._keep(changes)
+        self._set_tick()
 
     def _set_tick(self) -> None:
         due = self.pipeline.correlator.next_deadline()
@@ -206,7 +206,6 @@ class Pbx:
         self._tick = None
         said = self.pipeline.correlator.tick(self._clock())
         self._hand_on(self.pipeline.sift(said))
-        self._set_tick()
 
     def _wonder(self, anomaly: Anomaly) -> None:
         fields = {"pbx": self.name, "kind": anomaly.kind, "uniqueid": anomaly.uniqueid}
