@@ -10,7 +10,7 @@ docs/explanation/call-model.md is the contract; comments name its sections.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import ami_events as ami
 from .ami_events import AmiEvent, ChannelState, DialStatus
@@ -35,6 +35,17 @@ _MAY_DIAL = frozenset(
 PICKUP_PATIENCE = 1.0
 
 
+class _MaybePickup(NamedTuple):
+    """
+    A channel that came up as if it picked up a call, until more is known.
+    """
+
+    #: When it is none; None if nobody tells the time.
+    until: float | None
+    #: What rang then at the extension that it called; it may be gone by now.
+    rung: list[Channel]
+
+
 class Correlator:
     """
     The calls of one PBX.
@@ -44,8 +55,8 @@ class Correlator:
         settings = settings or CorrelatorSettings()
         self._channels = Channels(settings.who_is_who)
         self._teller = Teller(settings, self._channels)
-        #: Channels whose Dial-Out waits for a Pickup, and until when.
-        self._maybe_picking_up: dict[Channel, float | None] = {}
+        #: Channels whose Dial-Out waits for a Pickup.
+        self._maybe_picking_up: dict[Channel, _MaybePickup] = {}
         #: Seconds that Asterisk was up for when it last told.
         self.uptime: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -120,8 +131,8 @@ class Correlator:
         """
         Say when `tick` is due, if it is.
         """
-        deadlines = [due for due in self._maybe_picking_up.values() if due is not None]
-        return min(deadlines, default=None)
+        deadlines = (maybe.until for maybe in self._maybe_picking_up.values())
+        return min((until for until in deadlines if until is not None), default=None)
 
     def tick(self, now: float | None) -> list[CallEvent | Anomaly]:
         """
@@ -188,6 +199,8 @@ class Correlator:
                 source.dials = True
                 if source.legacy:
                     self._adopt_originated(source)
+                if source.origination is not None and not source.origination.exten:
+                    source.origination.exten = dialled_number(event.source.exten)
             channel.dialled_by = source
             presented = Presented(
                 event.source.caller_id_num, event.source.caller_id_name, event.source.exten
@@ -204,10 +217,12 @@ class Correlator:
             return
         if channel.dial_status is None:
             channel.dial_status = event.status
-        if event.status is DialStatus.ANSWER:
+        if event.status is DialStatus.ANSWER and channel.inbound and not channel.dialled:
+            self._takes_over(channel, self._channels.get(event.source_uniqueid))
+        elif event.status is DialStatus.ANSWER:
             self._answers(channel)
-        elif channel.dialled_for is not None and event.status is not None:
-            channel.dialled_for.dial_status = event.status
+        elif channel.dialled_for is not None:
+            self._teller.dial_failed(channel.dialled_for, channel, event.status)
 
     def _hangup(self, event: ami.Hangup) -> None:
         channel = self._channels.get(event.channel.uniqueid)
@@ -229,18 +244,42 @@ class Correlator:
         target = self._channels.get(event.target_uniqueid, event.target_name)
         if picker is None or target is None:
             return self._teller.wonder("Pickup of an unknown channel", event.picker_uniqueid)
-        if picker.in_leg is not None:
-            return self._teller.wonder("repeated Pickup", picker.uniqueid)
+        # The end of the dial may have told it, also before the first attach.
+        if picker.in_leg is None and (picker.seen_from_birth or not picker.up):
+            self._picks_up(picker, target)
+        return None
+
+    def _takes_over(self, picker: Channel, source: Channel | None) -> None:
+        """
+        Say who took a call that *source* makes and that rang elsewhere.
+
+        The end of its dial tells so before the Pickup does, or without one: a phone may take
+        a call by an INVITE with Replaces.
+        """
+        rung = [*self._channels]
+        if picker in self._maybe_picking_up:
+            rung += self._maybe_picking_up[picker].rung
+        for target in rung:
+            if source is None or target.dialled_by is not source:
+                continue
+            if picker.out_leg is None or picker.out_leg.state is LegState.PENDING:
+                self._picks_up(picker, target)
+            elif target.dialled_for is not None:
+                self._teller.dial_answered(target.dialled_for, picker)
+            return
+
+    def _picks_up(self, picker: Channel, target: Channel) -> None:
         self._maybe_picking_up.pop(picker, None)
         if picker.out_leg is not None and picker.out_leg.state is LegState.PENDING:
             picker.out_leg = None
+        # A feature code, which is not what it calls if it dials later.
+        picker.called_number = ""
         picker.dialled = True
         picker.dialled_by = target.dialled_by
         picker.dialled_for = target.dialled_for
         if picker.is_extension:
             self._teller.picks_up(picker, target)
         self._answers(picker)
-        return None
 
     def _originate_response(self, event: ami.OriginateResponse) -> None:
         channel = self._channels.get(event.uniqueid)
@@ -304,19 +343,26 @@ class Correlator:
         channel.up = True
         leg = channel.out_leg
         if leg is not None and leg.origination is None:
-            silent = leg.state is LegState.PENDING and not leg.feature
-            if silent and channel.connected_line_num and not channel.dials:
-                # Nobody was dialled, yet somebody is at the other end: this looks like
-                # a call being picked up. Witness: fixtures/asterisk22/pickup-directed.
+            silent = leg.state is LegState.PENDING and not leg.feature and not channel.dials
+            rung = self._teller.ringing_at(leg) if silent else []
+            if silent and (channel.connected_line_num or rung):
+                # Nobody was dialled, yet somebody is at the other end, or the phone that was
+                # called rings for somebody else: this looks like a call being picked up.
+                # Witness: fixtures/asterisk22/pickup-directed, pickup-by-replaces.
                 now = self._teller.now
-                self._maybe_picking_up[channel] = None if now is None else now + PICKUP_PATIENCE
+                until = None if now is None else now + PICKUP_PATIENCE
+                self._maybe_picking_up[channel] = _MaybePickup(until, rung)
                 return
             self._teller.comes_up(leg, channel)
-        self._answers(channel)
+        if channel.legacy:
+            self._answers(channel)
+        else:
+            self._is_picked_up(channel)
 
     def _stop_waiting(self) -> None:
-        for channel, due in list(self._maybe_picking_up.items()):
-            if due is not None and self._teller.now is not None and self._teller.now >= due:
+        now = self._teller.now
+        for channel, maybe in list(self._maybe_picking_up.items()):
+            if maybe.until is not None and now is not None and now >= maybe.until:
                 self._is_no_pickup(channel)
 
     def _is_no_pickup(self, channel: Channel) -> None:
@@ -328,12 +374,14 @@ class Correlator:
     def _reaches(self, channel: Channel, presented: Presented) -> None:
         behind = trace(self._channels, channel, presented.number)
         channel.dialled_for = behind.leg
+        if behind.leg is not None:
+            behind.leg.note_dial(channel)
         if not channel.is_local:
             self._teller.reaches(channel, behind, presented)
 
-    def _answers(self, channel: Channel) -> None:
+    def _is_picked_up(self, channel: Channel) -> None:
         """
-        Tell the legs that *channel* was answered: its own, and the one it was dialled for.
+        Tell the legs that *channel* came up: its own, and the one it was dialled for.
         """
         if channel.in_leg is not None:
             self._teller.is_answered(channel.in_leg)
@@ -341,15 +389,23 @@ class Correlator:
             channel.out_leg.picked_up = True
             if channel.out_leg.origination.plays:
                 self._teller.receives(channel.out_leg)
-        if channel.answer_told or not channel.dialled:
-            return
-        channel.answer_told = True
         source = channel.dialled_by
         while source is not None and source.is_local and not channel.is_local:
             source.reached = channel
             source = source.other_half.dialled_by if source.other_half else None
         if source is not None:
             source.queued = False
+        if channel.dialled_for is not None:
+            self._teller.picked_up(channel.dialled_for, channel)
+
+    def _answers(self, channel: Channel) -> None:
+        """
+        Tell the legs that the dial of *channel* was answered, if one was seen.
+        """
+        self._is_picked_up(channel)
+        if channel.answer_told or not channel.dialled:
+            return
+        channel.answer_told = True
         if channel.dialled_for is not None:
             self._teller.dial_answered(channel.dialled_for, channel)
 

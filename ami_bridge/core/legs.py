@@ -102,11 +102,14 @@ class Leg:
     picked_up: bool = False
     #: The number dialled is a feature code: no call unless the PBX dials somebody for it.
     feature: bool = False
-    #: An answered dial has decided which extension the call went to.
-    called_extension_decided: bool = False
+    #: Who picked up what was dialled for an OUT leg, as far as that is known.
+    answerer: "Channel | None" = None
+    #: That was the end of the dial: nobody else answers it any more.
+    dial_answered: bool = False
     #: How the last dial for this leg ended (of this leg, for an IN leg).
     dial_status: DialStatus | None = None
-    #: Cause of the last channel that a dial for this leg made.
+    #: The channel that was dialled last for an OUT leg, and its hangup cause.
+    last_dialled: "Channel | None" = None
     dial_cause: int | None = None
     caller_id_num: str = ""
     caller_id_name: str = ""
@@ -123,6 +126,14 @@ class Leg:
         Name the leg by what Asterisk said alone, the same for every bridge that listens.
         """
         return f"{self.pbx}/{self.uniqueid}/{self.extension}/{self.flow.value}"
+
+    def note_dial(self, channel: "Channel", status: DialStatus | None = None) -> None:
+        """
+        Note that the last dial for this OUT leg is that of *channel*, and how it ended.
+        """
+        if self.last_dialled is not channel:
+            self.last_dialled, self.dial_cause = channel, None
+        self.dial_status = status
 
     def take(
         self, step: Step, now: float | None, cause: int | None = None, cause_text: str = ""
@@ -152,13 +163,24 @@ class Leg:
         """
         Say why there was no answer, in the words of VoipNow's detailed dialect.
         """
-        if cause in _REFUSED or self.dial_cause in _REFUSED:
+        dialled_nobody = self.flow is CallFlow.OUT and self.last_dialled is None
+        if self.last_dialled is not None:
+            # Its own cause may be left from a dial before the last.
+            cause = self.dial_cause
+        if cause in _REFUSED:
             return CallStatus.BUSY
         if self.dial_status is not None and self.dial_status is not DialStatus.ANSWER:
             return CallStatus(self.dial_status.value)
-        if self.flow is CallFlow.OUT:
+        if dialled_nobody:
             return _CAUSE_WORDS.get(cause or -1, CallStatus.CHANUNAVAIL)
         return _CAUSE_WORDS.get(-1 if cause is None else cause, CallStatus.CANCEL)
+
+    def _called(self) -> str:
+        """
+        Give the extension that is called, for an OUT leg from the answer on the one that answered.
+        """
+        answered = "" if self.answerer is None else self.answerer.party.extension
+        return answered or self.called_extension
 
     def _event(
         self,
@@ -185,7 +207,7 @@ class Leg:
             caller_id_name=self.caller_id_name,
             caller_extension=self.caller_extension,
             called_did=self.called_did,
-            called_extension=self.called_extension,
+            called_extension=self._called(),
             called_number=self.called_number,
             hangup_cause=cause,
             hangup_cause_text=cause_text,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from .ami_events import DialStatus
 from .call_events import CallEvent, CallFlow
 from .channels import Channel, Channels, Origination
 from .extensions import PartyKind, WhoIsWho
@@ -117,14 +118,11 @@ class Teller:
         leg.feature = any(code.fullmatch(channel.called_number) for code in codes)
         channel.out_leg = leg
 
-    def dials_out(
-        self, leg: Leg, caller: Channel | None, dialled: Channel | None = None, exten: str = ""
-    ) -> None:
+    def dials_out(self, leg: Leg, caller: Channel | None, dialled: Channel | None = None) -> None:
         """
         Say that *leg*'s extension makes a call, if that was not said.
 
-        *dialled* is the first real channel that the call reached, None if there is none;
-        *exten* is where the call is in the dialplan.
+        *dialled* is the first real channel that the call reached, None if there is none.
         """
         if leg.state is not LegState.PENDING or caller is None:
             return
@@ -135,7 +133,7 @@ class Teller:
             # The phone that clicked shows the other party's number (section 5, Click-to-call).
             leg.caller_id_num = caller.own_caller_id_num or leg.extension
             leg.caller_id_name = caller.own_caller_id_name
-            leg.called_number = leg.origination.exten or dialled_number(exten)
+            leg.called_number = leg.origination.exten
         leg.caller_extension = leg.extension
         if dialled is not None and dialled.is_extension:
             leg.called_extension = dialled.party.extension
@@ -162,7 +160,7 @@ class Teller:
             return
         leg, caller = behind.leg, behind.caller
         if leg is not None:
-            self.dials_out(leg, caller, channel, presented.exten)
+            self.dials_out(leg, caller, channel)
             if leg.feature and caller is not None and caller.up:
                 # The feature's dialplan had answered before it dialled.
                 self._take(leg, Step.ANSWER)
@@ -177,9 +175,9 @@ class Teller:
         leg.caller_id_num, leg.caller_id_name = self._number(number), name
         leg.called_extension = channel.party.extension
         leg.called_number = (
-            (caller.called_number if caller is not None else "")
+            dialled_number(behind.feature_number)
+            or (caller.called_number if caller is not None else "")
             or (behind.leg.called_number if behind.leg is not None else "")
-            or dialled_number(behind.feature_number)
             or dialled_number(presented.exten)
         )
         leg.caller_extension = caller.party.extension if caller is not None else ""
@@ -200,6 +198,15 @@ class Teller:
         new.channels.append(channel)
         channel.in_leg = new
         self._take(new, Step.DIAL)
+
+    def ringing_at(self, leg: Leg) -> list[Channel]:
+        """
+        Find the channels that ring at the extension whose number the OUT *leg* dialled.
+        """
+        tenant = leg.extension.partition("*")[0]
+        number = leg.called_number
+        legs = self._in_legs.get(number) or self._in_legs.get(f"{tenant}*{number}", [])
+        return [phone for leg in legs for phone in leg.channels if phone.ringing]
 
     def picks_up(self, picker: Channel, target: Channel) -> None:
         """
@@ -226,14 +233,31 @@ class Teller:
         """
         self._take(leg, Step.ANSWER)
 
+    def picked_up(self, leg: Leg, channel: Channel) -> None:
+        """
+        Note that *channel*, which was dialled for the OUT *leg*, came up.
+
+        It is who answered, unless the end of its dial says otherwise: whoever picked up may have
+        been asked whether to take the call.
+        """
+        if leg.answerer is None and not channel.is_local:
+            leg.answerer = channel
+
+    def dial_failed(self, leg: Leg, channel: Channel, status: DialStatus | None) -> None:
+        """
+        Note that the dial of *channel* for the OUT *leg* ended without an answer.
+        """
+        if status is not None:
+            leg.note_dial(channel, status)
+        if leg.answerer is channel and not leg.dial_answered:
+            leg.answerer = None
+
     def dial_answered(self, leg: Leg, channel: Channel) -> None:
         """
         Note that *channel* answered what was dialled for the OUT *leg*.
         """
-        if not channel.is_local:
-            if channel.is_extension and not leg.called_extension_decided:
-                leg.called_extension = channel.party.extension
-            leg.called_extension_decided = True
+        if not channel.is_local and not leg.dial_answered:
+            leg.answerer, leg.dial_answered = channel, True
         if leg.origination is not None and channel.out_leg is not leg:
             self.dials_out(leg, leg.channels[0] if leg.channels else None)
             self._take(leg, Step.ANSWER)
@@ -278,7 +302,7 @@ class Teller:
         """
         Take *channel* out of its legs; a leg that has no other channel is over.
         """
-        if channel.dialled_for is not None:
+        if channel.dialled_for is not None and channel.dialled_for.last_dialled is channel:
             channel.dialled_for.dial_cause = cause.code
         for leg in (channel.in_leg, channel.out_leg):
             if leg is None:
@@ -297,6 +321,9 @@ class Teller:
                     self.receives(leg)
             elif not leg.feature:
                 self.dials_out(leg, channel)
+        if leg.origination is not None and leg.answerer is not None:
+            # The end of its dial was not seen, and nothing spoke against an answer.
+            self._take(leg, Step.ANSWER)
         self._take(leg, Step.END, cause)
         in_legs = self._in_legs.get(leg.extension, [])
         if leg in in_legs:

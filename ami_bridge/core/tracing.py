@@ -89,8 +89,13 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
     if own and party is None:
         hop.origination = Origination(hop)
         return Behind(ringing=hop.origination, through_local=through_local)
-    leg = party.out_leg if party is not None else None
-    return Behind(party, leg, feature_number=hop.exten if hop.is_local else "", through_local=True)
+    if party is None:
+        return Behind(through_local=True)
+    # A party that has talked to somebody presses keys; one that has not is in the dialplan, whose
+    # page or conference calls.
+    keyed = hop.is_local and (party.dials or not party.inbound)
+    feature_number = hop.exten if keyed else ""
+    return Behind(party, party.out_leg, feature_number=feature_number, through_local=True)
 
 
 def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | None:
@@ -107,18 +112,20 @@ def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | N
     parties = [
         one
         for one in channels
-        if one.linkedid == dialled.linkedid
-        and one is not dialled
-        and one.party.kind in (PartyKind.EXTENSION, PartyKind.OUTSIDE)
+        if one is not dialled and one.party.kind in (PartyKind.EXTENSION, PartyKind.OUTSIDE)
     ]
     named = [
         one
         for one in parties
         if number and number in (one.caller_id_num, one.party.extension, one.party.number)
     ]
-    if named:
-        return named[0]
-    return next((one for one in parties if one.uniqueid == dialled.linkedid), None)
+    for one in named:
+        if one.linkedid == dialled.linkedid:
+            return one
+    # Calls that merge change their Linkedid, and nothing that is read here tells of it.
+    first = next((one for one in parties if one.uniqueid == dialled.linkedid), None)
+    talking = (one for one in named if one.up and one.is_extension)
+    return next(talking, first) if first is not None else None
 
 
 def _only_one_queued(channels: Channels) -> Channel | None:

@@ -215,6 +215,8 @@ def told_with_a_gap(story: Story, lost: int, found: int) -> tuple[set[Told], set
 def test_most_gaps_leave_no_trace(name: str) -> None:
     """
     Of all gaps in all recordings nearly all lead to exactly the events of an undisturbed run.
+
+    What was picked up in a gap no list tells, and the recordings have many pickups for their size.
     """
     folders = [folder for folder in SCENARIOS if scenario_name(folder).startswith(name)]
     gaps = exact = 0
@@ -227,4 +229,4 @@ def test_most_gaps_leave_no_trace(name: str) -> None:
                 gaps += 1
                 exact += heard == expected
 
-    assert exact / gaps > (0.95 if name == "asterisk11" else 0.99)
+    assert exact / gaps > {"asterisk11": 0.95, "asterisk16": 0.99, "asterisk22": 0.97}[name]

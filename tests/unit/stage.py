@@ -162,11 +162,20 @@ class Stage:
         """
         self.play(Newstate(self._with(name, state=ChannelState.UP, connected_line_num=conn)))
 
-    def dial_ends(self, name: str, status: DialStatus = DialStatus.ANSWER) -> None:
+    def answers(self, name: str) -> None:
         """
-        Let the dial of *name* end.
+        Let a channel be answered, and its dial end so.
         """
-        self.play(DialEnd("", self[name].uniqueid, status))
+        self.up(name)
+        self.dial_ends(name)
+
+    def dial_ends(
+        self, name: str, status: DialStatus | None = DialStatus.ANSWER, *, source: str = ""
+    ) -> None:
+        """
+        Let the dial of *name* end; None is a word that no subscriber knows.
+        """
+        self.play(DialEnd(self[source].uniqueid if source else "", self[name].uniqueid, status))
 
     def hangs_up(self, *names: str, cause: int = 16) -> None:
         """

@@ -16,7 +16,7 @@ from ami_bridge.core.ami_events import (
     Newchannel,
 )
 from ami_bridge.core.call_events import CallStatus, EventType
-from ami_bridge.core.correlator import CorrelatorSettings
+from ami_bridge.core.correlator import PICKUP_PATIENCE, CorrelatorSettings
 from ami_bridge.core.extensions import WhoIsWho, default_patterns
 from tests.unit.stage import Stage
 
@@ -51,7 +51,7 @@ def test_a_click_through_nested_local_channels_is_a_call_made(stage: Stage) -> N
 
     stage.new(TRUNK, of=f"{outer};1")
     stage.dials(f"{outer};1", TRUNK, exten="15551234567")
-    stage.up(TRUNK)
+    stage.answers(TRUNK)
     stage.hangs_up(f"{outer};2", f"{outer};1", ANN, TRUNK)
 
     assert stage.heard == ["Dial-Out 0003*001", "Answer-Out 0003*001", "Hangup 0003*001"]
@@ -74,7 +74,7 @@ def test_a_click_that_rings_two_phones_is_the_call_of_who_answers(stage: Stage) 
     stage.hangs_up(ANN, cause=26)
     stage.new(CAT, of=f"{head};1")
     stage.dials(f"{head};1", CAT, exten="003")
-    stage.up(CAT)
+    stage.answers(CAT)
     stage.hangs_up(CAT, BEN, f"{head};1", f"{head};2")
 
     assert stage.heard == [
@@ -151,7 +151,7 @@ def test_a_second_channel_that_a_feature_dials_belongs_to_who_clicked(stage: Sta
     stage.up(ANN)
     stage.new(TRUNK, of=ANN)
     stage.dials(None, TRUNK, conn="0003*001")
-    stage.up(TRUNK)
+    stage.answers(TRUNK)
     stage.hangs_up(TRUNK, ANN)
 
     assert stage.heard == ["Dial-Out 0003*001", "Answer-Out 0003*001", "Hangup 0003*001"]
@@ -267,7 +267,91 @@ def test_a_pickup_told_twice_is_one(stage: Stage) -> None:
     stage.hangs_up(ANN, BEN)
 
     assert stage.heard[-1] == "Hangup 0003*002"
-    assert stage.anomalies == ["repeated Pickup"]
+    assert stage.heard.count("Dial-In 0003*002") == 1
+
+
+def test_a_pickup_whose_answer_is_told_first(stage: Stage) -> None:
+    """
+    The end of the dial, which names the picker, and the caller's Up may come before the Pickup.
+    """
+    stage.calls(BEN, "001")
+    stage.new(ANN, of=BEN)
+    stage.dials(BEN, ANN)
+    stage.calls(CAT, "*8")
+    stage.up(CAT, conn="0003*002")
+    stage.dial_ends(CAT, source=BEN)
+    stage.up(BEN)
+    stage.picks_up(CAT, ANN)
+    stage.hangs_up(ANN, CAT, BEN)
+
+    assert stage.heard == [
+        "Dial-Out 0003*002",
+        "Dial-In 0003*001",
+        "Dial-In 0003*003",
+        "Answer-In 0003*003",
+        "Answer-Out 0003*002",
+        "Hangup 0003*001",
+        "Hangup 0003*003",
+        "Hangup 0003*002",
+    ]
+    assert stage.events[4].called_extension == "0003*003"
+    assert stage.anomalies == []
+
+
+def test_a_call_to_a_phone_that_rings_is_no_pickup(stage: Stage) -> None:
+    """
+    Who calls a phone that rings for somebody else, and is answered by the dialplan, makes a call.
+    """
+    stage.now = 100.0
+    stage.calls(BEN, "001")
+    stage.new(ANN, of=BEN)
+    stage.dials(BEN, ANN)
+    stage.calls(CAT, "001")
+    stage.up(CAT)
+    stage.dial_ends(ANN, source=BEN)
+    stage.now += PICKUP_PATIENCE
+    stage.hangs_up(ANN, BEN)
+
+    assert stage.heard[2:6] == [
+        "Answer-In 0003*001",
+        "Dial-Out 0003*003",
+        "Answer-Out 0003*003",
+        "Hangup 0003*001",
+    ]
+
+
+@pytest.mark.parametrize("refusal", [None, DialStatus.NOANSWER])
+def test_who_picked_up_and_did_not_take_the_call(stage: Stage, refusal: DialStatus | None) -> None:
+    """
+    A phone whose user was asked, and said no, is not the extension that answered.
+    """
+    stage.calls(ANN, "600")
+    for phone in (BEN, CAT):
+        stage.new(phone, of=ANN)
+        stage.dials(ANN, phone)
+    stage.up(CAT)
+    stage.dial_ends(CAT, refusal)
+    stage.hangs_up(CAT, ANN, BEN)
+
+    assert "Answer-In 0003*003" in stage.heard
+    hangup = [event for event in stage.events if event.extension == "0003*001"][-1]
+    assert (hangup.type, hangup.called_extension) == (EventType.HANGUP, "0003*002")
+
+
+def test_a_click_whose_answer_was_not_heard(stage: Stage) -> None:
+    """
+    Where the end of a dial is missing, whoever came up has answered it.
+    """
+    stage.new(ANN)
+    stage.dials(None, ANN)
+    stage.up(ANN)
+    stage.new(TRUNK, of=ANN)
+    stage.dials(ANN, TRUNK, exten="15551234567")
+    stage.up(TRUNK)
+    stage.hangs_up(TRUNK, ANN)
+
+    assert stage.heard == ["Dial-Out 0003*001", "Answer-Out 0003*001", "Hangup 0003*001"]
+    assert stage.events[-1].call_status is CallStatus.ANSWER
 
 
 def test_what_looked_like_a_pickup_and_was_none_is_told_in_time(stage: Stage) -> None:
@@ -453,6 +537,40 @@ def test_detailed_word_of_a_call_for_which_no_channel_could_be_made(stage: Stage
 
     assert stage.heard == ["Dial-Out 0003*001", "Hangup 0003*001"]
     assert stage.events[-1].call_status is CallStatus.CHANUNAVAIL
+
+
+@pytest.mark.parametrize(
+    ("status", "order", "word"),
+    [
+        pytest.param(DialStatus.NOANSWER, (CAT, ANN), CallStatus.NOANSWER, id="rang too long"),
+        pytest.param(DialStatus.CONGESTION, (ANN, CAT), CallStatus.CONGESTION, id="gone later"),
+        pytest.param(None, (ANN, CAT), CallStatus.CANCEL, id="transferred while it rang"),
+    ],
+)
+def test_detailed_word_of_a_caller_who_was_hunting(
+    stage: Stage, status: DialStatus | None, order: tuple[str, str], word: CallStatus
+) -> None:
+    """
+    The word of a call made is that of its last dial; its own cause is left from the first.
+    """
+    stage.calls(ANN, "600")
+    stage.new(BEN, of=ANN)
+    stage.dials(ANN, BEN)
+    stage.dial_ends(BEN, DialStatus.BUSY)
+    stage.hangs_up(BEN, cause=17)
+    stage.new(CAT, of=ANN)
+    stage.dials(ANN, CAT)
+    if status is not None:
+        stage.dial_ends(CAT, status)
+    for name in order:
+        stage.hangs_up(name, cause=17 if name == ANN else 34)
+
+    (caller,) = (
+        event
+        for event in stage.events
+        if event.type is EventType.HANGUP and event.extension == "0003*001"
+    )
+    assert caller.call_status is word
 
 
 def test_ring_and_talk_seconds_are_those_of_the_leg(stage: Stage) -> None:

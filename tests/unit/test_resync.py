@@ -275,7 +275,7 @@ def test_a_click(stage: Stage) -> None:
     stage.new(TRUNK, of=ANN)
     stage.dials(ANN, TRUNK, exten="915551234567")
     stage.comes_back()
-    stage.up(TRUNK)
+    stage.answers(TRUNK)
 
     assert stage.heard == ["Dial-Out 0003*001", "Answer-Out 0003*001"]
     assert stage.events[0].called_number == "915551234567"
