@@ -174,10 +174,12 @@ class Teller:
             number, name = caller.caller_id_num, caller.caller_id_name
         leg.caller_id_num, leg.caller_id_name = self._number(number), name
         leg.called_extension = channel.party.extension
+        feature_number = dialled_number(behind.feature_number)
         leg.called_number = (
-            dialled_number(behind.feature_number)
+            (feature_number if behind.keyed else "")
             or (caller.called_number if caller is not None else "")
             or (behind.leg.called_number if behind.leg is not None else "")
+            or feature_number
             or dialled_number(presented.exten)
         )
         leg.caller_extension = caller.party.extension if caller is not None else ""

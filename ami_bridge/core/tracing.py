@@ -28,6 +28,8 @@ class Behind:
     ringing: Origination | None = None
     #: The number that a feature dialled in the caller's name.
     feature_number: str = ""
+    #: The caller keyed that number in the middle of a call.
+    keyed: bool = False
     #: The dial passed through a Local channel.
     through_local: bool = False
 
@@ -91,11 +93,14 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         return Behind(ringing=hop.origination, through_local=through_local)
     if party is None:
         return Behind(through_local=True)
-    # A party that has talked to somebody presses keys; one that has not is in the dialplan, whose
-    # page or conference calls.
-    keyed = hop.is_local and (party.dials or not party.inbound)
-    feature_number = hop.exten if keyed else ""
-    return Behind(party, party.out_leg, feature_number=feature_number, through_local=True)
+    return Behind(
+        party,
+        party.out_leg,
+        feature_number=hop.exten if hop.is_local else "",
+        # Who has not talked to anybody is in the dialplan, whose page or conference calls.
+        keyed=party.dials or party.in_leg is not None,
+        through_local=True,
+    )
 
 
 def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | None:

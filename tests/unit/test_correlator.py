@@ -354,6 +354,25 @@ def test_a_click_whose_answer_was_not_heard(stage: Stage) -> None:
     assert stage.events[-1].call_status is CallStatus.ANSWER
 
 
+def test_a_page_by_who_clicked_has_the_number_of_the_page(stage: Stage) -> None:
+    """
+    What the dialplan of an originated call dials in its name was not keyed by its user.
+    """
+    stage.new(ANN, num="0003*001")
+    stage.dials(None, ANN)
+    stage.up(ANN)
+    stage.originated(ANN, exten="700")
+    one, two = "Local/002@page-1;1", "Local/002@page-1;2"
+    stage.new(one, "002", of=ANN)
+    stage.new(two, "002", of=ANN, state=ChannelState.RING)
+    stage.dials(None, one, conn="0003*001")
+    stage.new(BEN, of=ANN)
+    stage.dials(two, BEN, exten="0003*002")
+
+    assert stage.heard == ["Dial-Out 0003*001", "Dial-In 0003*002"]
+    assert {event.called_number for event in stage.events} == {"700"}
+
+
 def test_what_looked_like_a_pickup_and_was_none_is_told_in_time(stage: Stage) -> None:
     """
     A Dial-Out that waited for a Pickup is said when its patience is over.
