@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ async def settled_unheard(store: Store, path: Path, outcome: Outcome) -> "asynci
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     deadline = time.monotonic() + 5
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other:
         while not other.execute("SELECT max(attempts) FROM deliveries").fetchone()[0]:
             assert time.monotonic() < deadline
     assert not task.done()
@@ -128,7 +129,7 @@ async def test_two_of_a_lane_that_are_due(path: Path) -> None:
     """
     async with SqliteStore(path) as store:
         await put(store, delivery("dial"), delivery("hangup"))
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE deliveries SET due = created")
 
     async with SqliteStore(path) as store:
