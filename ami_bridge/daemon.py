@@ -38,6 +38,8 @@ TIDY_UP_ROWS = 500
 LONG_BACKLOG = 10_000
 #: As many of them are kept at once.
 MOST_TOGETHER = 250
+#: How long a stop waits at least for a store that is well to keep what was heard, in seconds.
+KEEP_SECONDS = 1.0
 _DAY = 86_400.0
 
 Loader = Callable[[], Config]
@@ -76,6 +78,10 @@ class Daemon:
         """
         Run until *stop* is set; give the number of notifications that were not delivered.
         """
+        with reload_on_hangup(self.reload):
+            return await self._live(stop)
+
+    async def _live(self, stop: asyncio.Event) -> int:
         config = self._config
         async with (
             open_store(config.store) as store,
@@ -107,8 +113,7 @@ class Daemon:
             ]
             addresses = ", ".join(pbx.asterisk.address for pbx in config.pbxs)
             self._service_manager.ready(f"connecting to {addresses}")
-            with reload_on_hangup(self.reload):
-                await stop.wait()
+            await stop.wait()
             left = await self._finish(ears, sender)
             for task in hands:
                 task.cancel()
@@ -304,7 +309,7 @@ class Daemon:
         await asyncio.wait(listening)
         seconds = self._config.delivery.drain_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(seconds, KEEP_SECONDS)):
                 await self._unkept.join()
         except TimeoutError:
             log.error("stopped before the store could keep what was said last")  # noqa: TRY400 - the sentence says it all

@@ -7,6 +7,7 @@ owed, and the messages by which a bridge that starts again knows what this one k
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from .core.ami_events import AmiEvent
 from .core.ami_writing import as_message
 from .core.call_events import CallEvent
 from .core.channel_list import ListedChannels, join
-from .core.correlator import Anomaly
+from .core.correlator import PICKUP_PATIENCE, Anomaly
 from .core.meters import Meter
 from .core.resync import resynchronise
 from .core.stories import Stories
@@ -58,8 +59,10 @@ class Pbx:
         self._attached_before = False
         #: What comes between a login and the list of channels waits for the list.
         self._held: Batch | None = []
-        #: The list of channels has been compared since the last login.
+        #: What was held back since the last login was taken.
         self._listed = False
+        #: A list of channels was compared since then: nothing can have been missed.
+        self._compared = False
         self._compare_now = asyncio.Event()
         #: AMI events taken and call events said, since the start.
         self.heard, self.said = Meter(), Meter()
@@ -143,6 +146,7 @@ class Pbx:
                 await self._link.run()
             finally:
                 await self._link.close()
+            self._hold()
 
     def _hear(self, batch: Batch) -> None:
         """
@@ -183,13 +187,12 @@ class Pbx:
         now, pbx = self._clock(), self.name
         if call_events:
             self.said.count(len(call_events), now)
-        by_story: dict[str, list[bytes]] = {}
-        for story, message in noted:
-            by_story.setdefault(story, []).append(message)
+        # In the order in which they came: stories that meet name each other's channels.
+        runs = itertools.groupby(noted, key=lambda one: one[0])
         changes = Changes(
             now,
             self.pipeline.owe(call_events, now),
-            [StoryEntry(pbx, story, now, b"".join(told)) for story, told in by_story.items()],
+            [StoryEntry(pbx, story, now, b"".join(told for _, told in run)) for story, run in runs],
             [(pbx, story) for story in self._stories.take_ended(all_shaken=all_shaken)],
         )
         if changes.deliveries or changes.entries or changes.ended:
@@ -199,12 +202,13 @@ class Pbx:
     def _set_tick(self) -> None:
         due = self.pipeline.correlator.next_deadline()
         if due is not None and self._tick is None:
+            # The deadline is of the PBX's clock, which may differ from ours.
             loop = asyncio.get_running_loop()
-            self._tick = loop.call_later(max(0.0, due - self._clock()), self._on_tick)
+            self._tick = loop.call_later(PICKUP_PATIENCE, self._on_tick, due)
 
-    def _on_tick(self) -> None:
+    def _on_tick(self, due: float) -> None:
         self._tick = None
-        said = self.pipeline.correlator.tick(self._clock())
+        said = self.pipeline.correlator.tick(due)
         self._hand_on(self.pipeline.sift(said))
 
     def _wonder(self, anomaly: Anomaly) -> None:
@@ -220,13 +224,19 @@ class Pbx:
             self._on_status(f"logged in to {status.address}")
 
     def _miss(self, error: AmiError) -> None:
+        self._hold()
+        if self._on_status is not None:
+            self._on_status(str(error))
+
+    def _hold(self) -> None:
+        """
+        Hold back what comes until the next list: nobody listens for a while.
+        """
         if self._listed:
             self._release()
         # Else the next list shows what came of it, and which calls are new, which would not be
         # seen if some of what was said of them had been taken.
-        self._held, self._listed = [], False
-        if self._on_status is not None:
-            self._on_status(str(error))
+        self._held, self._listed, self._compared = [], False, False
 
     def _release(self) -> None:
         held, self._held, self._listed = self._held, None, True
@@ -248,7 +258,7 @@ class Pbx:
 
     async def _compare_once(self, link: AmiLink) -> None:
         correlator = self.pipeline.correlator
-        steady = self._held is None
+        steady = self._compared
         if self._held is None:
             self._held = []
         known = correlator.channels
@@ -274,7 +284,7 @@ class Pbx:
         found = resynchronise(
             correlator, listed, self._clock(), announce=self._attached_before, steady=steady
         )
-        self._attached_before = True
+        self._attached_before = self._compared = True
         self.resynchronisations += 1
         noted = self._note_all(found.records)
         self._hand_on(self.pipeline.sift(found.said), noted, all_shaken=True)

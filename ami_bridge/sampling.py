@@ -68,7 +68,7 @@ async def send_sample(
             delivery.id, delivery.request.body, delivery.request.headers, rule.credentials, now
         ),
     )
-    credentials = {rule.id: rule.credentials}
+    credentials = rule.credentials
     if connections is None:
         async with Connections(config.delivery) as own:
             outcome = await attempt(delivery, own, credentials, lambda: now)

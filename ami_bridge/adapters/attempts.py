@@ -6,13 +6,13 @@ Whatever happens is an `Attempt`, not an exception: only a mistake of this progr
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import aiohttp
 
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.retry import Attempt
-from ami_bridge.core.signing import NO_CREDENTIALS, Credentials, authenticated
+from ami_bridge.core.signing import Credentials, authenticated
 
 from .connecting import Connections, why_failed
 
@@ -25,13 +25,11 @@ _LONGEST_EXCERPT = 200
 async def attempt(
     delivery: Delivery,
     connections: Connections,
-    credentials: Mapping[str, Credentials],
+    credentials: Credentials,
     clock: Callable[[], float] = time.time,
 ) -> Attempt:
     """
-    Send *delivery* and say what came of it; *credentials* are by rule.
-
-    What waits for a rule that is there no more is sent without any.
+    Send *delivery* with *credentials* and say what came of it.
     """
     began = clock()
     loop = asyncio.get_running_loop()
@@ -41,7 +39,7 @@ async def attempt(
         delivery.id,
         request.body,
         request.headers,
-        credentials.get(delivery.rule_id, NO_CREDENTIALS),
+        credentials,
         began,
     )
     status: int | None = None

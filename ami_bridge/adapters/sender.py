@@ -21,8 +21,10 @@ import attrs
 from ami_bridge.core.breaker import WELL, BreakerState, Health
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.meters import Meter
+from ami_bridge.core.requests import without_query
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict, judge
 from ami_bridge.core.rules import Rule
+from ami_bridge.core.signing import NO_CREDENTIALS
 from ami_bridge.settings import DeliverySettings
 
 from .attempts import attempt as attempted
@@ -38,6 +40,8 @@ _LEASE_MARGIN = 30.0
 _LONGEST_SLEEP = 30.0
 #: Outcomes are gathered for no longer while others are being written down, in seconds.
 _LONGEST_GATHERING = 1.0
+#: How long a stop waits to learn how much is left, in seconds.
+_LONGEST_COUNT = 5.0
 #: Idle workers that are kept for the next deliveries.
 _SPARE_WORKERS = 32
 
@@ -63,7 +67,7 @@ class Sender:
         self._clock = clock
         self._dice = dice
         self._connections = Connections(self._settings)
-        self._credentials = {rule.id: rule.credentials for rule in rules}
+        self._rules = {rule.id: rule for rule in rules}
         self._wake = asyncio.Event()
         self._passed = asyncio.Event()
         self._claimed: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -76,6 +80,8 @@ class Sender:
         self._judged = asyncio.Event()
         #: Destinations whose last attempt failed.
         self._unwell: dict[str, Health] = {}
+        #: Those whose breaker changed, which is not written down yet.
+        self._changed: dict[str, Health] = {}
         self._asking = True
         #: Attempts made since the start.
         self.attempts = Meter()
@@ -140,7 +146,7 @@ class Sender:
         Use other settings, and the credentials of other rules, from the next attempt on.
         """
         self._connections.apply(settings)
-        self._credentials = {rule.id: rule.credentials for rule in rules}
+        self._rules = {rule.id: rule for rule in rules}
         self._settings = settings
         self._wake.set()
 
@@ -184,7 +190,11 @@ class Sender:
                 while not self._rests_until(deadline):
                     self._passed.clear()
                     await self._passed.wait()
-        return sum((await self._store.waiting()).values())
+        try:
+            async with asyncio.timeout(_LONGEST_COUNT):
+                return sum((await self._store.waiting()).values())
+        except TimeoutError:
+            return self.in_flight
 
     # -- when to ask, and for how much -------------------------------------------------
 
@@ -266,6 +276,8 @@ class Sender:
                 self.delivered[destination] += 1
             self._tell(outcome)
         self._wake.set()
+        while self._changed:
+            await self._store.remember_health(*self._changed.popitem())
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         """
@@ -275,7 +287,9 @@ class Sender:
         if self._clock() >= delivery.expires:
             verdict: Verdict = Abandoned("its time to live ran out")
         else:
-            attempt = await attempted(delivery, self._connections, self._credentials, self._clock)
+            rule = self._rules.get(delivery.rule_id)
+            credentials = NO_CREDENTIALS if rule is None else rule.credentials
+            attempt = await attempted(delivery, self._connections, credentials, self._clock)
             verdict = judge(
                 attempt,
                 self._settings.retry_schedule,
@@ -286,17 +300,28 @@ class Sender:
             self.attempts.count(1, attempt.began)
             if self.on_attempt is not None:
                 self.on_attempt(delivery, attempt)
-            await self._examine(delivery.destination, attempt)
-        if isinstance(verdict, Abandoned) and verdict.pauses_rule:
+            self._examine(delivery.destination, attempt)
+        if (
+            isinstance(verdict, Abandoned)
+            and verdict.pauses_rule
+            and self._is_address(delivery.rule_id, delivery.request.url)
+        ):
             # Before it is settled: what stands behind it must not be sent meanwhile.
             await self._store.pause(delivery.rule_id, verdict.reason, self._clock())
             fields = {"rule": delivery.rule_id, "reason": verdict.reason}
             _log.warning("rule paused until the rules are loaded again", extra=fields)
         return Outcome(delivery, attempt, verdict)
 
-    async def _examine(self, destination: str, attempt: Attempt) -> None:
+    def _is_address(self, rule_id: str, url: str) -> bool:
         """
-        Note what *attempt* says of its destination; what changes its breaker is kept.
+        Tell whether *url* is still that of its rule, which may have been given another one.
+        """
+        rule = self._rules.get(rule_id)
+        return rule is None or without_query(rule.url) == without_query(url)
+
+    def _examine(self, destination: str, attempt: Attempt) -> None:
+        """
+        Note what *attempt* says of its destination; what changes its breaker will be kept.
         """
         before = self._unwell.get(destination)
         if attempt.reached:
@@ -318,7 +343,7 @@ class Sender:
             fields = {"destination": destination, "reason": attempt.outcome}
             if before.state(now, terms) is BreakerState.CLOSED:
                 _log.warning("destination keeps failing", extra=fields)
-        await self._store.remember_health(destination, after)
+        self._changed[destination] = after
 
     def _tell(self, outcome: Outcome) -> None:
         """

@@ -87,6 +87,11 @@ SELECT seq, destination, leg FROM deliveries
 WHERE settled IS NULL AND state = 'waiting' AND rule_id = ?
   AND seq NOT IN (SELECT seq FROM claims)
 """
+_TO_PAUSE = """
+SELECT rule_id FROM pauses WHERE EXISTS (
+  SELECT 1 FROM deliveries WHERE state = 'waiting' AND deliveries.rule_id = pauses.rule_id
+)
+"""
 _PAUSE = "UPDATE deliveries SET state = 'paused', due = NULL WHERE seq = ?"
 _PAUSE_IF_PAUSED = """
 UPDATE deliveries SET state = 'paused', due = NULL
@@ -276,6 +281,21 @@ def pause(connection: sqlite3.Connection, rule_id: str) -> None:
     free = connection.execute(_OF_RULE, (rule_id,)).fetchall()
     connection.executemany(_PAUSE, [(seq,) for seq, _, _ in free])
     advance(connection, {(destination, leg) for _, destination, leg in free})
+
+
+def any_to_pause(connection: sqlite3.Connection) -> bool:
+    """
+    Tell whether something of a paused rule is in a lane.
+    """
+    return bool(connection.execute(f"SELECT EXISTS ({_TO_PAUSE})").fetchone()[0])
+
+
+def pause_all(connection: sqlite3.Connection) -> None:
+    """
+    Take what paused rules owe out of its lanes.
+    """
+    for (rule_id,) in connection.execute(_TO_PAUSE).fetchall():
+        pause(connection, rule_id)
 
 
 def resume(connection: sqlite3.Connection, rule_id: str) -> None:

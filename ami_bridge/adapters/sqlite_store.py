@@ -54,6 +54,9 @@ class SqliteStore:
             self._leave()
             raise
         self._latest = await self._writer.read(deliveries.latest)
+        if await self._writer.read(deliveries.any_to_pause):
+            # What was being attempted when its rule was paused and the process died.
+            await self._writer.do(deliveries.pause_all)
         return self
 
     async def __aexit__(

@@ -168,6 +168,13 @@ def without_fragment(url: str) -> str:
     return url.partition("#")[0]
 
 
+def without_query(url: str) -> str:
+    """
+    Give the part of *url* that says where it leads, without query and fragment.
+    """
+    return without_fragment(url).partition("?")[0]
+
+
 def with_query(url: str, addition: str) -> str:
     """
     Add *addition* to the query of *url*, which stays as it is, byte for byte.

@@ -15,7 +15,8 @@ from aioresponses import aioresponses
 from ami_bridge.adapters.attempts import attempt as attempted
 from ami_bridge.adapters.connecting import Connections
 from ami_bridge.core.requests import Request
-from ami_bridge.core.rules import Method
+from ami_bridge.core.rules import Method, Rule
+from ami_bridge.core.signing import NO_CREDENTIALS
 from tests.integration.receivers import (
     Behaviour,
     ScriptedReceiver,
@@ -287,7 +288,7 @@ async def test_failures_without_an_answer(failure: Exception) -> None:
     with aioresponses() as network:
         network.get("http://h/x", exception=failure)
         async with Connections(HASTY) as connections:
-            attempt = await attempted(delivery("x", "http://h"), connections, {})
+            attempt = await attempted(delivery("x", "http://h"), connections, NO_CREDENTIALS)
 
     assert attempt.status is None
     assert attempt.error == (str(failure) or "no answer in time")
@@ -307,6 +308,22 @@ async def test_retry_after_is_waited_for() -> None:
         claims = await store.claim(100.0, 1, {}, 60.0)
 
     assert (claims.deliveries, claims.next_due) == ((), 130.0)
+
+
+@pytest.mark.parametrize("mended", [False, True])
+async def test_gone_is_said_of_an_address(*, mended: bool) -> None:
+    """
+    A rule that was given another URL is not paused because the old one is gone.
+    """
+    async with ScriptedReceiver(always=status(410)) as receiver:
+        path = "elsewhere" if mended else "x"
+        rules = [Rule("rule", f"{receiver.url}/{path}?q=1")]
+        async with sending(rules=rules) as (store, sender):
+            await owe(store, delivery("x", receiver.url))
+            assert await sender.drain(5) == 0
+            paused = [pause.rule_id for pause in await store.paused()]
+
+    assert paused == ([] if mended else ["rule"])
 
 
 async def test_expired_delivery_is_not_sent() -> None:

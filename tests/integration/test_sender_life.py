@@ -16,11 +16,11 @@ import pytest
 from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.sender import Sender
 from ami_bridge.adapters.store import Outcome
-from ami_bridge.core.breaker import BreakerTerms
+from ami_bridge.core.breaker import BreakerTerms, Health
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method
 from tests.integration.receivers import ScriptedReceiver, after, ok, status, until
-from tests.integration.sending import HASTY, delivery, owe, paths, sending
+from tests.integration.sending import HASTY, Kept, delivery, owe, paths, sending
 
 
 async def test_drain_does_not_wait_for_later_retries() -> None:
@@ -124,6 +124,31 @@ async def test_a_store_that_cannot_write_for_long(monkeypatch: pytest.MonkeyPatc
         running.cancel()
 
     assert paths(receiver) == ["0", "1", "2", "3"]
+
+
+async def test_health_that_cannot_be_written() -> None:
+    """
+    What a destination's failures mean is written down when it can be; outcomes do not wait for it.
+    """
+
+    class Stuck(Kept):
+        async def remember_health(self, destination: str, health: Health) -> None:  # noqa: ARG002 - stuck
+            await asyncio.Event().wait()
+
+    settings = attrs.evolve(HASTY, breaker_terms=BreakerTerms(failures=1), retry_seconds=(60.0,))
+    async with (
+        ScriptedReceiver(always=status(500)) as sick,
+        ScriptedReceiver() as well,
+        sending(settings, Stuck()) as (store, sender),
+    ):
+        await owe(store, delivery("sick", sick.url))
+        await until(lambda: len(sender.unwell) == 1 and not sender.busy)
+        await owe(store, delivery("well", well.url))
+        await until(lambda: sender.delivered.total() == 1)
+        kept = await store.look_up("sick")
+
+    assert kept is not None
+    assert kept.delivery.attempts == 1
 
 
 async def test_settings_can_change() -> None:

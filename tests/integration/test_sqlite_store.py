@@ -115,6 +115,22 @@ asyncio.run(main())
     assert kept - max([last, *told]) in (1, 2)
 
 
+async def test_what_was_attempted_when_its_rule_was_paused(tmp_path: Path) -> None:
+    """
+    A process that dies before it settles what it attempted leaves a paused rule paused.
+    """
+    path = tmp_path / "store.sqlite"
+    async with SqliteStore(path) as store:
+        await store.keep(Changes(1.0, some(3)))
+        await store.claim(2.0, 8, {}, 60.0)
+        await store.pause("rule", "answer 410", 3.0)
+
+    async with SqliteStore(path) as store:
+        assert (await store.claim(4.0, 8, {}, 60.0)).deliveries == ()
+        await store.resume(["rule"])
+        assert len((await store.claim(5.0, 8, {}, 60.0)).deliveries) == 3
+
+
 async def test_a_file_belongs_to_one_bridge(tmp_path: Path) -> None:
     """
     A second bridge is told that another works with the file.
