@@ -127,9 +127,8 @@ class Queue:
         """
         lane = self.lanes.setdefault(owed.delivery.leg, [])
         insort(lane, owed, key=_by_age)
-        for other in lane:
-            if not other.claimed:
-                other.due = None
+        for other in lane[1:]:
+            other.due = other.delivery.created if other.claimed else None
         self.advance(lane)
 
     def take(self, now: float, room: int, until: float) -> tuple[list[Owed], float | None]:

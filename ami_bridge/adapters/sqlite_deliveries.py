@@ -99,7 +99,10 @@ WHERE seq = ? AND rule_id IN (SELECT rule_id FROM pauses)
 """
 _NOT_DUE = """
 UPDATE deliveries SET due = NULL
-WHERE state = 'waiting' AND destination = ? AND leg = ? AND due IS NOT NULL
+WHERE state = 'waiting' AND destination = ?1 AND leg = ?2 AND due IS NOT NULL AND seq > (
+  SELECT min(seq) FROM deliveries
+  WHERE state = 'waiting' AND destination = ?1 AND leg = ?2
+)
 """
 _COUNT = "UPDATE deliveries SET attempts = ? WHERE seq = ?"
 #: After a pause somebody older may have come back into the lane.

@@ -354,6 +354,21 @@ async def test_resumed_rule(store: Store) -> None:
     assert names(await claimed(store)) == ["hangup"]
 
 
+async def test_resumed_rule_hastens_no_retry(store: Store) -> None:
+    """
+    What waits for its next attempt goes on waiting when something younger comes back behind it.
+    """
+    await put(store, delivery("dial"), delivery("hangup", rule_id="gone"))
+    (dial,) = await claimed(store)
+    await store.settle([Outcome(dial, FAILED, RetryAt(9.0, "answer 500"))])
+    await store.pause("gone", "answer 410", 5.0)
+
+    await store.resume(["gone"])
+
+    claims = await store.claim(8.9, 100, {}, 60.0)
+    assert (claims.deliveries, claims.next_due) == ((), 9.0)
+
+
 async def test_a_pause_takes_hold_of_what_is_under_way(store: Store) -> None:
     """
     What was claimed before the pause is kept back when it is to be tried again.
