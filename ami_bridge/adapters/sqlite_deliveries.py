@@ -99,9 +99,10 @@ WHERE seq = ? AND rule_id IN (SELECT rule_id FROM pauses)
 """
 _NOT_DUE = """
 UPDATE deliveries SET due = NULL
-WHERE state = 'waiting' AND destination = ?1 AND leg = ?2 AND due IS NOT NULL AND seq > (
-  SELECT min(seq) FROM deliveries
-  WHERE state = 'waiting' AND destination = ?1 AND leg = ?2
+WHERE state = 'waiting' AND destination = ? AND leg = ? AND due IS NOT NULL AND EXISTS (
+  SELECT 1 FROM deliveries AS older
+  WHERE older.state = 'waiting' AND older.destination = deliveries.destination
+    AND older.leg = deliveries.leg AND older.seq < deliveries.seq
 )
 """
 _COUNT = "UPDATE deliveries SET attempts = ? WHERE seq = ?"
