@@ -38,7 +38,7 @@ TIDY_UP_ROWS = 500
 LONG_BACKLOG = 10_000
 #: As many of them are kept at once.
 MOST_TOGETHER = 250
-#: How long a stop waits at least for a store that is well to keep what was heard, in seconds.
+#: How long a stop, or new rules, wait at least for a store that is well, in seconds.
 KEEP_SECONDS = 1.0
 _DAY = 86_400.0
 
@@ -68,6 +68,8 @@ class Daemon:
         #: Why the rules file as it is now is not in force; empty if it is.
         self._refused = ""
         self._pbxs: dict[str, tuple[Pbx, asyncio.Task[None]]] = {}
+        #: Names of PBXs that were left, and whose calls have been ended.
+        self._left: set[str] = set()
         #: The rules are changed by one at a time.
         self._changing = asyncio.Lock()
         #: The HTTP application is to be opened anew.
@@ -104,10 +106,10 @@ class Daemon:
                 house.create_task(self._show_life(), name="watchdog"),
                 house.create_task(self._receive_visitors(bridge), name="control"),
             ]
-            await self._end_former(store)
             for pbx in config.pbxs:
-                await self._attend(pbx.name, store, house)
+                self._attend(pbx.name, store, house)
             ears = [
+                house.create_task(self._end_former(store, config), name="former PBXs"),
                 house.create_task(self._watch_rules(), name="rules file"),
                 house.create_task(self._reload_rules(bridge), name="rules"),
             ]
@@ -127,7 +129,7 @@ class Daemon:
 
     # -- the PBXs ----------------------------------------------------------------------
 
-    async def _attend(self, name: str, store: Store, house: asyncio.TaskGroup) -> None:
+    def _attend(self, name: str, store: Store, house: asyncio.TaskGroup) -> None:
         """
         Begin to listen to the PBX called *name*, where the last bridge stopped.
         """
@@ -140,28 +142,32 @@ class Daemon:
             tell=self._tell_all,
             on_status=self._service_manager.status,
         )
-        await pbx.restore(store)
-        task = house.create_task(pbx.run(), name=f"pbx {name}")
+        # What the store has of one that was left may not have been ended in it yet.
+        before = None if name in self._left else store
+        task = house.create_task(pbx.run(before), name=f"pbx {name}")
         self._pbxs[name] = pbx, task
 
-    async def _end_former(self, store: Store) -> None:
+    async def _end_former(self, store: Store, config: Config) -> None:
         """
-        End the calls of PBXs that were taken out of the rules while no bridge ran.
+        End the calls of PBXs that *config*, with which the bridge starts, does not name.
         """
-        named = {pbx.name for pbx in self._config.pbxs}
+        named = {pbx.name for pbx in config.pbxs}
         for name in await store.pbxs_with_stories():
             if name in named:
                 continue
-            told, changes = await end_calls(self._config.for_former(name), store, time.time())
+            told, changes = await end_calls(config.for_former(name), store, time.time())
             for call_event in told:
                 self._tell_all(call_event)
             self._unkept.put_nowait(changes)
+            self._left.add(name)
 
     async def _leave(self, name: str) -> None:
         pbx, task = self._pbxs.pop(name)
         task.cancel()
         await asyncio.wait({task})
-        pbx.leave()
+        if pbx.restored:
+            pbx.leave()
+            self._left.add(name)
 
     # -- the rules ---------------------------------------------------------------------
 
@@ -194,16 +200,18 @@ class Daemon:
                 self._reopen.set()
             self._config = config
             sender.apply(config.delivery, config.rules)
-            await store.resume([pause.rule_id for pause in await store.paused()])
             names = [pbx.name for pbx in config.pbxs]
             for name in set(self._pbxs) - set(names):
                 await self._leave(name)
             for name in names:
                 one = config.only(name)
                 if name not in self._pbxs:
-                    await self._attend(name, store, house)
+                    self._attend(name, store, house)
                 elif one is not None:
                     self._pbxs[name][0].apply(one)
+            # A store in trouble ends them when it can.
+            pauses = house.create_task(_end_pauses(store), name="pauses")
+            await asyncio.wait({pauses}, timeout=KEEP_SECONDS)
             log.info("rules loaded", extra={"requests": len(config.rules)})
             for problem in config.warnings:
                 log.warning("rules", extra={"key": problem.path, "problem": problem.message})
@@ -325,6 +333,10 @@ class Daemon:
         while True:
             self._service_manager.alive()
             await asyncio.sleep(seconds / 3)
+
+
+async def _end_pauses(store: Store) -> None:
+    await store.resume([pause.rule_id for pause in await store.paused()])
 
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:

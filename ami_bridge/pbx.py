@@ -11,7 +11,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from .adapters.ami import AmiLink, LinkStatus
 from .adapters.ami_protocol import Batch
@@ -21,6 +21,7 @@ from .core.ami_writing import as_message
 from .core.call_events import CallEvent
 from .core.channel_list import ListedChannels, join
 from .core.correlator import PICKUP_PATIENCE, Anomaly
+from .core.kept_settings import as_text
 from .core.meters import Meter
 from .core.resync import resynchronise
 from .core.stories import Stories
@@ -29,6 +30,9 @@ from .pipeline import Pipeline
 from .settings import Config
 
 log = logging.getLogger(__name__)
+
+#: Messages of calls of before that are taken at once, so that nothing else waits for long.
+_TAKEN_AT_ONCE = 500
 
 
 class Pbx:
@@ -51,12 +55,16 @@ class Pbx:
         self.pipeline = Pipeline(config)
         self.pipeline.on_anomaly = self._wonder
         self._stories = Stories(self.pipeline.correlator.follows)
+        #: How calls are understood, as it is kept beside what is said of them.
+        self._settings = as_text(config.correlator)
         self._keep = keep
         self._tell = tell
         self._on_status = on_status
         self._clock = clock
-        #: It was listened to before: a call that is not known began while nobody listened.
-        self._attached_before = False
+        #: What the store has of its calls was read.
+        self.restored = False
+        #: Its channels were known before: a call that is not known began while nobody listened.
+        self._attached = False
         #: What comes between a login and the list of channels waits for the list.
         self._held: Batch | None = []
         #: What was held back since the last login was taken.
@@ -94,18 +102,23 @@ class Pbx:
         """
         correlator = self.pipeline.correlator
         entries = await store.stories(self.name)
-        for entry, ami_event in self.pipeline.take_again(entries):
+        for number, (entry, ami_event) in enumerate(self.pipeline.take_again(entries), 1):
             self._stories.note(ami_event, entry.story)
+            if number % _TAKEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
         if entries:
             fields = {"pbx": self.name, "legs": len(correlator.open_legs)}
             log.info("calls of before are known again", extra=fields)
+        self._attached = await store.attached(self.name)
         self._hand_on([], all_shaken=True)
-        self._attached_before = await store.attach(self.name, self._clock())
 
-    async def run(self) -> None:
+    async def run(self, store: Store | None = None) -> None:
         """
-        Listen to the PBX until cancelled.
+        Listen to the PBX until cancelled; at first `restore` from *store*, if there is one.
         """
+        if store is not None:
+            await self.restore(store)
+        self.restored = True
         try:
             async with asyncio.TaskGroup() as house:
                 house.create_task(self._listen(), name=f"ami link {self.name}")
@@ -120,6 +133,7 @@ class Pbx:
         """
         before = self.pipeline.config
         self.pipeline.apply(config)
+        self._settings = as_text(config.correlator)
         if config.asterisk != before.asterisk and self._link is not None:
             # `_listen` makes the next link, with the new settings.
             asyncio.get_running_loop().create_task(self._link.close(), name="old link")
@@ -130,7 +144,9 @@ class Pbx:
         """
         correlator = self.pipeline.correlator
         gone = correlator.resynchronise((), correlator.channels, self._clock())
-        self._hand_on(self.pipeline.sift(gone), all_shaken=True)
+        self._attached = False
+        attached = {self.name: False}
+        self._hand_on(self.pipeline.sift(gone), all_shaken=True, attached=attached)
 
     # -- listening -------------------------------------------------------------------
 
@@ -177,6 +193,7 @@ class Pbx:
         noted: Iterable[tuple[str, bytes]] = (),
         *,
         all_shaken: bool = False,
+        attached: Mapping[str, bool] | None = None,
     ) -> None:
         """
         Tell *call_events*, and have kept what is owed for them and what was *noted*.
@@ -192,10 +209,14 @@ class Pbx:
         changes = Changes(
             now,
             self.pipeline.owe(call_events, now),
-            [StoryEntry(pbx, story, now, b"".join(told for _, told in run)) for story, run in runs],
+            [
+                StoryEntry(pbx, story, now, b"".join(told for _, told in run), self._settings)
+                for story, run in runs
+            ],
             [(pbx, story) for story in self._stories.take_ended(all_shaken=all_shaken)],
+            attached or {},
         )
-        if changes.deliveries or changes.entries or changes.ended:
+        if changes.deliveries or changes.entries or changes.ended or changes.attached:
             self._keep(changes)
         self._set_tick()
 
@@ -282,12 +303,13 @@ class Pbx:
         held = tuple(heard.ami_event for heard in self._held or ())
         listed = ListedChannels(join(rows, statuses), known, held)
         found = resynchronise(
-            correlator, listed, self._clock(), announce=self._attached_before, steady=steady
+            correlator, listed, self._clock(), announce=self._attached, steady=steady
         )
-        self._attached_before = self._compared = True
+        attached = {} if self._attached else {self.name: True}
+        self._attached = self._compared = True
         self.resynchronisations += 1
         noted = self._note_all(found.records)
-        self._hand_on(self.pipeline.sift(found.said), noted, all_shaken=True)
+        self._hand_on(self.pipeline.sift(found.said), noted, all_shaken=True, attached=attached)
         self._release()
 
     def _note_all(self, ami_events: Iterable[AmiEvent]) -> list[tuple[str, bytes]]:

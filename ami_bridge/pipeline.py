@@ -12,8 +12,9 @@ from .core.ami_events import NAMES_THAT_MATTER, AmiEvent
 from .core.ami_fast_lane import read_message
 from .core.ami_stream import AmiStream
 from .core.call_events import CallEvent
-from .core.correlator import Anomaly, Correlator
+from .core.correlator import Anomaly, Correlator, CorrelatorSettings
 from .core.deliveries import Delivery, deliveries_for
+from .core.kept_settings import from_text
 from .settings import Config
 
 
@@ -51,13 +52,29 @@ class Pipeline:
     def take_again(self, entries: Iterable[StoryEntry]) -> Iterator[tuple[StoryEntry, AmiEvent]]:
         """
         Take what a store has kept of calls, one by one; what follows is in the store already.
+
+        It is understood as it was then. The present rules hold when all has been taken.
         """
+        settings = ""
         for entry in entries:
+            if entry.settings != settings:
+                settings = entry.settings
+                self.correlator.apply(self._understood(settings))
             for message in AmiStream(NAMES_THAT_MATTER).feed(entry.messages):
                 ami_event = read_message(message)
                 if ami_event is not None:
                     self.correlator.feed(ami_event, message.time_at(entry.time))
                     yield entry, ami_event
+        self.correlator.apply(self.config.correlator)
+
+    def _understood(self, settings: str) -> CorrelatorSettings:
+        """
+        Read *settings* that a store has kept; the present ones stand for what cannot be read.
+        """
+        try:
+            return from_text(settings)
+        except ValueError:
+            return self.config.correlator
 
     def sift(self, said: Iterable[CallEvent | Anomaly]) -> list[CallEvent]:
         """

@@ -97,7 +97,7 @@ class InMemoryStore(StoriesInMemory):
             if known in self._owed or known in self._delivered or known in self._given_up:
                 continue
             self._owe(Owed(delivery, next(self._seqs), self._queue(delivery)))
-        self.keep_stories(changes.entries, changes.ended)
+        self.keep_stories(changes)
         if changes.deliveries:
             self._wake()
 

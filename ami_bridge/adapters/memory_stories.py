@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection, Iterable
 from operator import itemgetter
 
-from .store import StoryEntry
+from .store import Changes, StoryEntry
 
 
 class StoriesInMemory:
@@ -21,23 +21,26 @@ class StoriesInMemory:
         #: Those that are not over, by PBX and name; each entry with its place among all.
         self._stories: dict[tuple[str, str], list[tuple[int, StoryEntry]]] = {}
 
-    def keep_stories(self, entries: Iterable[StoryEntry], ended: Iterable[tuple[str, str]]) -> None:
+    def keep_stories(self, changes: Changes) -> None:
         """
-        Keep *entries*, and drop the stories that *ended*.
+        Keep the entries of stories, drop those that ended, and note which PBXs are known.
         """
-        for entry in entries:
+        for entry in changes.entries:
             story = self._stories.setdefault((entry.pbx, entry.story), [])
             story.append((next(self._ages), entry))
-        for name in ended:
+        for name in changes.ended:
             self._stories.pop(name, None)
+        for pbx, is_attached in changes.attached.items():
+            if is_attached:
+                self._attached.add(pbx)
+            else:
+                self._attached.discard(pbx)
 
-    async def attach(self, pbx: str, now: float) -> bool:  # noqa: ARG002 - nobody asks since when
+    async def attached(self, pbx: str) -> bool:
         """
-        Note that *pbx* is listened to; tell whether it was at any time before.
+        Tell whether all channels of *pbx* were known at any time, and it was not left since.
         """
-        before = pbx in self._attached
-        self._attached.add(pbx)
-        return before
+        return pbx in self._attached
 
     async def pbxs_with_stories(self) -> list[str]:
         """

@@ -39,6 +39,7 @@ _TABLES = (
     _Table("deliveries", "seq", "state IS NOT 'delivered'", is_sound),
     _Table("attempts", "rowid"),
     _Table("stories", "id", "ended IS NULL"),
+    _Table("settings", "id"),
     _Table("entries", "seq"),
     _Table("attachments", "rowid"),
     _Table("pauses", "rowid"),
@@ -48,6 +49,7 @@ _TABLES = (
 _ORPHANS = (
     "DELETE FROM attempts WHERE delivery NOT IN (SELECT seq FROM deliveries)",
     "DELETE FROM entries WHERE story NOT IN (SELECT id FROM stories)",
+    "UPDATE entries SET settings = NULL WHERE settings NOT IN (SELECT id FROM settings)",
 )
 #: Lies outside of all keys.
 _FAR = 2**62
@@ -114,12 +116,19 @@ def salvage(path: Path, connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _copy(damaged: sqlite3.Connection, connection: sqlite3.Connection, table: _Table) -> None:
-    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")]
+    columns = _columns(connection, table)
+    with contextlib.suppress(sqlite3.Error):
+        # One that an older version wrote has fewer.
+        columns = [name for name in _columns(damaged, table) if name in columns]
     marks = ", ".join("?" * len(columns))
     insert = f"INSERT OR IGNORE INTO {table.name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
     for row in _readable(damaged, table, columns):
         if table.sound(dict(zip(columns, row, strict=True))):
             connection.execute(insert, row)
+
+
+def _columns(connection: sqlite3.Connection, table: _Table) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")]
 
 
 def _readable(

@@ -93,7 +93,16 @@ CREATE TABLE destinations (
 CREATE INDEX deliveries_paused ON deliveries (rule_id, seq) WHERE state = 'paused';
 """
 
-_STEPS = (_DELIVERIES, _HEALTH)
+_SETTINGS = """
+CREATE TABLE settings (            -- how calls were understood
+  id INTEGER PRIMARY KEY,
+  text TEXT NOT NULL UNIQUE
+);
+ALTER TABLE entries ADD COLUMN settings INTEGER;
+CREATE INDEX entries_settings ON entries (settings);
+"""
+
+_STEPS = (_DELIVERIES, _HEALTH, _SETTINGS)
 VERSION = len(_STEPS)
 
 

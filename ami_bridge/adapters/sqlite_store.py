@@ -293,19 +293,11 @@ class SqliteStore:
 
     # -- stories -------------------------------------------------------------------------
 
-    async def attach(self, pbx: str, now: float) -> bool:
+    async def attached(self, pbx: str) -> bool:
         """
-        Note that *pbx* has been listened to since *now*; tell whether it was at any time before.
+        Tell whether all channels of *pbx* were known at any time, and it was not left since.
         """
-
-        def work(connection: sqlite3.Connection) -> bool:
-            done = connection.execute(
-                "INSERT INTO attachments (pbx, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (pbx, now),
-            )
-            return done.rowcount == 0
-
-        return await self._writer.do(work)
+        return bool(await self._read("SELECT 1 FROM attachments WHERE pbx = ?", pbx))
 
     async def pbxs_with_stories(self) -> list[str]:
         """
@@ -318,13 +310,7 @@ class SqliteStore:
         """
         Give the entries of all stories of *pbx* that are not over, in the order they were kept.
         """
-        rows = await self._read(
-            "SELECT stories.name, entries.time, entries.messages FROM stories "
-            "JOIN entries ON entries.story = stories.id "
-            "WHERE stories.pbx = ? AND stories.ended IS NULL ORDER BY entries.seq",
-            pbx,
-        )
-        return [StoryEntry(pbx, *row) for row in rows]
+        return await self._writer.read(lambda connection: stories.open_entries(connection, pbx))
 
     async def prune(self, delivered_before: float, given_up_before: float, limit: int) -> int:
         """

@@ -64,6 +64,8 @@ class StoryEntry:
     time: float
     #: Whole AMI messages as on the wire, each with its blank line.
     messages: bytes = attrs.field(repr=False)
+    #: How calls were understood then, as text; empty if that is not known.
+    settings: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen
@@ -78,6 +80,8 @@ class Changes:
     entries: Sequence[StoryEntry] = ()
     #: Stories that are over, as pairs of PBX and story.
     ended: Sequence[tuple[str, str]] = ()
+    #: Whether all channels of a PBX are known from now on, or it is left; by name.
+    attached: Mapping[str, bool] = attrs.field(factory=dict)
 
 
 def together(several: Sequence[Changes]) -> Changes:
@@ -87,7 +91,9 @@ def together(several: Sequence[Changes]) -> Changes:
     if len(several) == 1:
         return several[0]
     ended: dict[tuple[str, str], None] = {}
+    attached: dict[str, bool] = {}
     for changes in several:
+        attached.update(changes.attached)
         for entry in changes.entries:
             ended.pop((entry.pbx, entry.story), None)
         ended.update(dict.fromkeys(changes.ended))
@@ -96,6 +102,7 @@ def together(several: Sequence[Changes]) -> Changes:
         [delivery for changes in several for delivery in changes.deliveries],
         [entry for changes in several for entry in changes.entries],
         list(ended),
+        attached,
     )
 
 
@@ -272,9 +279,9 @@ class Store(Protocol):
         Remember how a destination is.
         """
 
-    async def attach(self, pbx: str, now: float) -> bool:
+    async def attached(self, pbx: str) -> bool:
         """
-        Note that *pbx* has been listened to since *now*; tell whether it was at any time before.
+        Tell whether all channels of *pbx* were known at any time, and it was not left since.
         """
 
     async def pbxs_with_stories(self) -> list[str]:

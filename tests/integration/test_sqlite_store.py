@@ -65,7 +65,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         await store.keep(Changes(1.0, some(2), [entry]))
         await store.pause("r", "answer 410", 3.0)
         await store.remember_health("http://h:80", sick)
-        await store.attach("east", 1.0)
+        await store.keep(Changes(1.0, attached={"east": True}))
         assert len((await store.claim(2.0, 8, {}, 60.0)).deliveries) == 2
 
     async with SqliteStore(path) as store:
@@ -75,7 +75,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert await store.stories("east") == [entry]
         assert await store.paused() == [Pause("r", 3.0, "answer 410")]
         assert await store.health() == {"http://h:80": sick}
-        assert await store.attach("east", 9.0) is True
+        assert await store.attached("east")
 
 
 def test_what_was_kept_outlives_a_kill(tmp_path: Path) -> None:
@@ -162,14 +162,18 @@ async def test_an_older_file_is_upgraded(
                 " 'http://h:80', 'GET', 'http://h/', '{}', NULL, 1, 1e12, 0, 'waiting', 1,"
                 " NULL, NULL, NULL, NULL)"
             )
+            connection.execute("INSERT INTO stories VALUES (1, 'east', 'call', NULL)")
+            connection.execute("INSERT INTO entries VALUES (1, 1, 7.0, X'41')")
             connection.commit()
     caplog.set_level(logging.INFO, "ami_bridge")
 
     async with SqliteStore(path) as store:
         assert [each.id for each in (await store.claim(2.0, 8, {}, 60.0)).deliveries] == ["old"]
         await store.pause("rule", "answer 410", 3.0)
+        assert await store.stories("east") == [StoryEntry("east", "call", 7.0, b"A")]
 
-    assert [record.message for record in caplog.records] == ["store upgraded"]
+    steps = [f"{record.message} {vars(record)['schema']}" for record in caplog.records]
+    assert steps == ["store upgraded 2", "store upgraded 3"]
 
 
 async def test_an_empty_file_is_begun(tmp_path: Path) -> None:
@@ -191,7 +195,7 @@ async def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(StoreError, match=r"newer ami-bridge \(schema 99, this one knows 2\)"):
+    with pytest.raises(StoreError, match=r"newer ami-bridge \(schema 99, this one knows 3\)"):
         await SqliteStore(path).__aenter__()
 
 

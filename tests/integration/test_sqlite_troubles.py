@@ -226,6 +226,46 @@ async def test_lanes_go_on_without_what_was_lost(tmp_path: Path) -> None:
         assert await store.stories("") == [ENTRY]
 
 
+@pytest.mark.parametrize("spoilt", [False, True], ids=["settings", "no settings any more"])
+async def test_settings_are_saved_too(tmp_path: Path, spoilt: bool) -> None:
+    """
+    How calls were understood goes into the new file; what is lost of it is nobody else's.
+    """
+    path = tmp_path / "store.sqlite"
+    entry = attrs.evolve(ENTRY, settings="{}")
+    async with SqliteStore(path) as store:
+        await store.keep(Changes(1.0, pairs(400), [entry]))
+    if spoilt:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("DELETE FROM settings")
+            connection.commit()
+    spoil(path)
+
+    async with SqliteStore(path) as store:
+        await store.keep(Changes(1.0, entries=[attrs.evolve(entry, settings="[]")]))
+        found = [one.settings for one in await store.stories("")]
+
+    assert found == ["" if spoilt else "{}", "[]"]
+
+
+async def test_a_damaged_file_of_before(tmp_path: Path) -> None:
+    """
+    What an older version wrote, with fewer columns, is saved as well.
+    """
+    path = tmp_path / "store.sqlite"
+    async with SqliteStore(path) as store:
+        await store.keep(Changes(1.0, pairs(400), [ENTRY]))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "DROP INDEX entries_settings; ALTER TABLE entries DROP COLUMN settings;"
+            "DROP TABLE settings; PRAGMA user_version = 2; VACUUM"
+        )
+    spoil(path)
+
+    async with SqliteStore(path) as store:
+        assert await store.stories("") == [ENTRY]
+
+
 async def test_rows_of_nonsense_are_left_behind(tmp_path: Path) -> None:
     """
     A row of a damaged file that is no delivery does not go into the new one.
@@ -390,3 +430,18 @@ async def test_long_stories_are_deleted_in_pieces(tmp_path: Path) -> None:
         await store.keep(Changes(1.0, entries=entries, ended=[("", "a")]))
 
         assert [await store.prune(2.0, 2.0, 2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_settings_that_no_story_needs_are_deleted(tmp_path: Path) -> None:
+    """
+    How calls were understood is kept for as long as what was said of them.
+    """
+    path = tmp_path / "store.sqlite"
+    async with SqliteStore(path) as store:
+        for story, settings in ("a", "old"), ("b", "new"):
+            entry = StoryEntry("", story, 1.0, b"1", settings)
+            await store.keep(Changes(1.0, entries=[entry], ended=[("", "a")]))
+        await store.prune(2.0, 2.0, 10)
+
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT text FROM settings").fetchall() == [("new",)]

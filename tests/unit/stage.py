@@ -209,3 +209,27 @@ class Stage:
     def _with(self, name: str, **changes: object) -> ChannelSnapshot:
         self._channels[name] = self[name]._replace(**changes)  # type: ignore[arg-type]
         return self._channels[name]
+
+
+class Tape(Stage):
+    """
+    A stage whose AMI events are kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.played: list[AmiEvent] = []
+
+    def play(self, event: AmiEvent) -> None:
+        """
+        Let one AMI event happen, and keep it.
+        """
+        self.played.append(event)
+        super().play(event)
+
+    def take(self) -> list[AmiEvent]:
+        """
+        Give what was kept since this was asked last.
+        """
+        taken, self.played = self.played, []
+        return taken

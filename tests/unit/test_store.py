@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ami_bridge.adapters.store import Changes, GivenUp, Outcome, Pause, Store, StoryEntry
+from ami_bridge.adapters.store import Changes, GivenUp, Outcome, Pause, Store, StoryEntry, together
 from ami_bridge.adapters.stores import open_store
 from ami_bridge.core.breaker import WELL, Health
 from ami_bridge.core.call_events import EventType
@@ -429,13 +429,28 @@ async def test_pbxs_that_have_stories(store: Store) -> None:
     assert await store.pbxs_with_stories() == ["", "west"]
 
 
-async def test_first_attach(store: Store) -> None:
+async def test_attached(store: Store) -> None:
     """
-    A PBX was attached before if it ever was.
+    A PBX is known from when its channels are until it is left.
     """
-    assert await store.attach("", 1.0) is False
-    assert await store.attach("", 2.0) is True
-    assert await store.attach("east", 3.0) is False
+    for known in ({"": True}, {"": True}, {"east": False}):
+        await store.keep(Changes(1.0, attached=known))
+    assert [await store.attached(pbx) for pbx in ("", "east")] == [True, False]
+
+    await store.keep(together([Changes(2.0, attached={"": known}) for known in (True, False)]))
+
+    assert not await store.attached("")
+
+
+async def test_settings_of_then(store: Store) -> None:
+    """
+    Each entry has the settings by which calls were understood when it was kept.
+    """
+    told = [StoryEntry("", "a", float(n), b"", text) for n, text in enumerate(("x", "y", "x", ""))]
+    for entries in (told[:2], told[2:]):
+        await store.keep(Changes(1.0, entries=entries))
+
+    assert await store.stories("") == told
 
 
 async def test_prune(store: Store) -> None:
