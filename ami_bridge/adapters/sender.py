@@ -8,6 +8,7 @@ destination by `core.breaker`; the clock and the dice are handed in.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import time
@@ -24,7 +25,7 @@ from ami_bridge.core.meters import Meter
 from ami_bridge.core.requests import without_query
 from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict, judge
 from ami_bridge.core.rules import Rule
-from ami_bridge.core.signing import NO_CREDENTIALS
+from ami_bridge.core.signing import NO_CREDENTIALS, Credentials
 from ami_bridge.settings import DeliverySettings
 
 from .attempts import attempt as attempted
@@ -68,6 +69,8 @@ class Sender:
         self._dice = dice
         self._connections = Connections(self._settings)
         self._rules = {rule.id: rule for rule in rules}
+        #: Those of before, of which something may still be owed.
+        self._former: dict[str, Rule] = {}
         self._wake = asyncio.Event()
         self._passed = asyncio.Event()
         self._claimed: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -146,6 +149,7 @@ class Sender:
         Use other settings, and the credentials of other rules, from the next attempt on.
         """
         self._connections.apply(settings)
+        self._former |= self._rules
         self._rules = {rule.id: rule for rule in rules}
         self._settings = settings
         self._wake.set()
@@ -268,7 +272,17 @@ class Sender:
             await asyncio.wait({written}, timeout=_LONGEST_GATHERING)
 
     async def _settle(self, outcomes: list[Outcome]) -> None:
-        await self._store.settle(outcomes)
+        pauses = {
+            outcome.delivery.rule_id: outcome.verdict.reason
+            for outcome in outcomes
+            if isinstance(outcome.verdict, Abandoned)
+            and outcome.verdict.pauses_rule
+            and self._is_address(outcome.delivery.rule_id, outcome.delivery.request.url)
+        }
+        # The store is asked in this order: what stands behind them must not be sent meanwhile.
+        await asyncio.gather(
+            *itertools.starmap(self._pause, pauses.items()), self._store.settle(outcomes)
+        )
         for outcome in outcomes:
             destination = outcome.delivery.destination
             _less(self._settling, destination)
@@ -287,8 +301,7 @@ class Sender:
         if self._clock() >= delivery.expires:
             verdict: Verdict = Abandoned("its time to live ran out")
         else:
-            rule = self._rules.get(delivery.rule_id)
-            credentials = NO_CREDENTIALS if rule is None else rule.credentials
+            credentials = self._credentials_for(delivery)
             attempt = await attempted(delivery, self._connections, credentials, self._clock)
             verdict = judge(
                 attempt,
@@ -301,16 +314,23 @@ class Sender:
             if self.on_attempt is not None:
                 self.on_attempt(delivery, attempt)
             self._examine(delivery.destination, attempt)
-        if (
-            isinstance(verdict, Abandoned)
-            and verdict.pauses_rule
-            and self._is_address(delivery.rule_id, delivery.request.url)
-        ):
-            # Before it is settled: what stands behind it must not be sent meanwhile.
-            await self._store.pause(delivery.rule_id, verdict.reason, self._clock())
-            fields = {"rule": delivery.rule_id, "reason": verdict.reason}
-            _log.warning("rule paused until the rules are loaded again", extra=fields)
         return Outcome(delivery, attempt, verdict)
+
+    def _credentials_for(self, delivery: Delivery) -> Credentials:
+        """
+        Give those of its rule; or of what that has become, for ids may be derived from the rest.
+        """
+        rule = self._rules.get(delivery.rule_id)
+        if rule is None:
+            address = without_query(delivery.request.url)
+            heirs = (one for one in self._rules.values() if without_query(one.url) == address)
+            rule = next(heirs, self._former.get(delivery.rule_id))
+        return NO_CREDENTIALS if rule is None else rule.credentials
+
+    async def _pause(self, rule_id: str, reason: str) -> None:
+        await self._store.pause(rule_id, reason, self._clock())
+        fields = {"rule": rule_id, "reason": reason}
+        _log.warning("rule paused until the rules are loaded again", extra=fields)
 
     def _is_address(self, rule_id: str, url: str) -> bool:
         """

@@ -16,7 +16,7 @@ from ami_bridge.adapters.attempts import attempt as attempted
 from ami_bridge.adapters.connecting import Connections
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method, Rule
-from ami_bridge.core.signing import NO_CREDENTIALS
+from ami_bridge.core.signing import NO_CREDENTIALS, Credentials
 from tests.integration.receivers import (
     Behaviour,
     ScriptedReceiver,
@@ -324,6 +324,34 @@ async def test_gone_is_said_of_an_address(*, mended: bool) -> None:
             paused = [pause.rule_id for pause in await store.paused()]
 
     assert paused == ([] if mended else ["rule"])
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "path", "known"),
+    [
+        pytest.param("rule", "elsewhere", "new", id="of the same id"),
+        pytest.param("edited", "x?q=1", "new", id="of the same address"),
+        pytest.param("another", "elsewhere", "old", id="of a rule that is gone"),
+    ],
+)
+async def test_credentials_of_what_is_owed(rule_id: str, path: str, known: str) -> None:
+    """
+    After a change of the rules a delivery has those of what became of its rule, or its own.
+    """
+    async with ScriptedReceiver([status(503)]) as receiver:
+        rule = Rule("rule", f"{receiver.url}/x", credentials=Credentials("old"))
+        patient = attrs.evolve(HASTY, retry_seconds=(1000.0,))
+        async with sending(patient, rules=[rule]) as (store, sender):
+            await owe(store, delivery("x", receiver.url, lifetime=10_000))
+            assert await sender.drain(5) == 1
+            others = [Rule(rule_id, f"{receiver.url}/{path}", credentials=Credentials("new"))]
+            sender.apply(HASTY, others)
+            sender.apply(HASTY, others)
+            await store.hurry(["x"], time.time())
+            assert await sender.drain(5) == 0
+
+    told = [heard.headers["Authorization"] for heard in receiver.heard]
+    assert told == ["old", known]
 
 
 async def test_expired_delivery_is_not_sent() -> None:

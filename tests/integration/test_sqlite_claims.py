@@ -11,12 +11,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from ami_bridge.adapters.sender import Sender
 from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.adapters.store import Outcome, Store
+from ami_bridge.core.requests import Request
 from ami_bridge.core.retry import Delivered, RetryAt
-from tests.integration.receivers import until
+from ami_bridge.core.rules import Method
+from tests.integration.receivers import ScriptedReceiver, status, until
+from tests.integration.sending import HASTY
 from tests.integration.test_sqlite_store import locked
 from tests.unit.test_store import ATTEMPT, FAILED, claimed, delivery, names, put
 
@@ -121,6 +126,33 @@ async def test_longer_than_a_lease(store: SqliteStore, path: Path) -> None:
 
     await asyncio.gather(settling, tidying)
     assert names(await claimed(store, now=102.0)) == ["two"]
+
+
+async def test_gone_while_nothing_can_be_written(store: SqliteStore, path: Path) -> None:
+    """
+    Who answered 410 is not asked again, however long the disk keeps the pause from being kept.
+    """
+    async with (
+        ScriptedReceiver(always=status(410)) as receiver,
+        Sender(store, HASTY, clock=lambda: 5.0) as sender,
+    ):
+        one, two = (
+            attrs.evolve(each, destination=receiver.url, request=Request(Method.GET, receiver.url))
+            for each in (delivery("one"), delivery("two"))
+        )
+        await put(store, one, two)
+        with locked(path):
+            sending = asyncio.create_task(sender.run())
+            await until(lambda: store.trouble != "")
+            assert sender.in_flight == 0
+            assert (await store.claim(1000.0, 8, {}, 60.0)).deliveries == ()
+        assert await sender.drain(10) == 1
+        sending.cancel()
+        await asyncio.wait({sending})
+
+    assert len(receiver.heard) == 1
+    assert [pause.rule_id for pause in await store.paused()] == ["rule"]
+    assert names([each.delivery for each in await store.given_up(10)]) == ["one"]
 
 
 async def test_two_of_a_lane_that_are_due(path: Path) -> None:
