@@ -22,6 +22,7 @@ UPDATE stories SET ended = column1 FROM (VALUES {rows})
 WHERE id = (SELECT id FROM stories WHERE pbx = column2 AND name = column3) AND +ended IS NULL
 """
 _SETTINGS_ID = "SELECT id FROM settings WHERE text = ?"
+_ADD_SETTINGS = "INSERT INTO settings (text) VALUES (?) RETURNING id"
 _ATTACH = "INSERT INTO attachments (pbx, since) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _OPEN = """
 SELECT stories.name, entries.time, entries.messages, entries.settings FROM stories
@@ -54,8 +55,9 @@ def keep(connection: sqlite3.Connection, changes: Changes) -> None:
 def _settings_id(connection: sqlite3.Connection, text: str) -> int | None:
     if not text:
         return None
-    connection.execute("INSERT INTO settings (text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
-    row: tuple[int] = connection.execute(_SETTINGS_ID, (text,)).fetchone()
+    row: tuple[int] | None = connection.execute(_SETTINGS_ID, (text,)).fetchone()
+    if row is None:
+        row = connection.execute(_ADD_SETTINGS, (text,)).fetchone()
     return row[0]
 
 
