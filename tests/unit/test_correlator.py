@@ -559,6 +559,30 @@ def test_detailed_word_of_a_call_for_which_no_channel_could_be_made(stage: Stage
 
 
 @pytest.mark.parametrize(
+    ("cause", "word"),
+    [
+        pytest.param(17, CallStatus.BUSY, id="busy at last"),
+        pytest.param(3, CallStatus.CHANUNAVAIL, id="nobody is registered for the next"),
+        pytest.param(20, CallStatus.CHANUNAVAIL, id="the next is absent"),
+    ],
+)
+def test_detailed_word_of_a_caller_who_was_refused(
+    stage: Stage, cause: int, word: CallStatus
+) -> None:
+    """
+    A dial for which no channel could be made shows in the caller's own cause alone.
+    """
+    stage.calls(ANN, "641")
+    stage.new(BEN, of=ANN)
+    stage.dials(ANN, BEN)
+    stage.dial_ends(BEN, DialStatus.BUSY)
+    stage.hangs_up(BEN, cause=17)
+    stage.hangs_up(ANN, cause=cause)
+
+    assert [event.call_status for event in stage.events[-2:]] == [CallStatus.BUSY, word]
+
+
+@pytest.mark.parametrize(
     ("status", "order", "word"),
     [
         pytest.param(DialStatus.NOANSWER, (CAT, ANN), CallStatus.NOANSWER, id="rang too long"),
