@@ -176,7 +176,8 @@ class Correlator:
         channel = self._channels.follow(snapshot)
         if channel is None:
             return self._teller.wonder("Newstate of a channel that is gone", snapshot.uniqueid)
-        self._is_no_pickup(channel)
+        if snapshot.state is not ChannelState.UP:
+            self._is_no_pickup(channel)
         if snapshot.state is ChannelState.RING:
             channel.exten = snapshot.exten or channel.exten
             self._calls_the_pbx(channel)

@@ -502,6 +502,24 @@ def test_a_callee_who_is_transferred_calls_but_makes_no_call(stage: Stage) -> No
     assert (third.caller_extension, third.called_number) == ("0003*002", "003")
 
 
+def test_what_is_said_twice_is_no_news(stage: Stage) -> None:
+    """
+    A picker that is said to be up once more may still be picking up.
+    """
+    stage.calls(ANN, "002")
+    stage.new(BEN, of=ANN)
+    stage.dials(ANN, BEN)
+    stage.rings(BEN)
+    stage.calls(CAT, "002")
+    stage.up(CAT)
+    stage.up(CAT)
+    stage.hangs_up(BEN)
+    stage.dial_ends(CAT, source=ANN)
+
+    assert "Dial-Out 0003*003" not in stage.heard
+    assert stage.heard[-2:] == ["Dial-In 0003*003", "Answer-In 0003*003"]
+
+
 def test_a_call_that_came_in_the_middle_is_not_made_up(stage: Stage) -> None:
     """
     A caller whose beginning was missed makes no call; the phone that now rings is told.
