@@ -293,12 +293,25 @@ class _Adoption:
             # With a connected line it would look like a pickup, of which nothing will be heard.
             snapshot = snapshot._replace(connected_line_num="", connected_line_name="")
         self._records.append(Newstate(snapshot))
-        if part.dialled:
+        if part.dialled and self._took_the_call(part):
             source = "" if part.dialler is None else part.dialler.uniqueid
             self._records.append(DialEnd(source, row.uniqueid, DialStatus.ANSWER))
         if part.dialled and snapshot.linkedid == row.uniqueid and row.uniqueid not in self._known:
             num, name = snapshot.caller_id_num, snapshot.caller_id_name
             self._records.append(OriginateResponse(row.uniqueid, True, "", "", num, name))  # noqa: FBT003 - a record
+
+    def _took_the_call(self, part: _Part) -> bool:
+        """
+        Tell whether the dial of a channel that is up was answered by it.
+
+        Whoever is asked first whether the call is wanted is up, too, and talks to nobody; who
+        dialled it comes up when it has agreed.
+        Witness: fixtures/asterisk22/originate-not-confirmed, group-confirmed.
+        """
+        if part.dialler is None or part.row.bridge:
+            return True
+        known = self._known.get(part.dialler.uniqueid)
+        return _is_up(part.dialler) and (known is None or not known.up)
 
 
 def _likelihood(one: ChannelRow, row: ChannelRow) -> int:

@@ -106,6 +106,34 @@ def test_a_call_that_was_answered_while_away(stage: Stage) -> None:
     assert stage.heard == DIALS + ANSWERS
 
 
+@pytest.mark.parametrize("clicked", [False, True])
+def test_a_callee_who_is_asked_whether_the_call_is_wanted(stage: Stage, clicked: bool) -> None:
+    """
+    Who is up and talks to nobody has not taken the call yet; when it has, that is told.
+    """
+    if clicked:
+        stage.new(ANN, num="0003*001")
+        stage.dials(None, ANN)
+        stage.answers(ANN)
+        stage.originated(ANN, exten="002")
+        stage.new(BEN, of=ANN)
+        stage.dials(ANN, BEN)
+        stage.rings(BEN)
+    else:
+        call(stage, ANN, BEN)
+    stage.goes_away()
+    stage.up(BEN)
+    stage.comes_back()
+    asked = list(stage.heard)
+    stage.dial_ends(BEN)
+    if not clicked:
+        stage.up(ANN)
+    stage.talk(ANN, BEN)
+
+    assert asked == [*DIALS, "Answer-In 0003*002"]
+    assert stage.heard == [*DIALS, *ANSWERS]
+
+
 def test_a_call_that_ended_while_away(stage: Stage) -> None:
     """
     A call whose channels are gone has ended, for no known reason and with the id of the real end.
