@@ -55,11 +55,12 @@ class Pipeline:
 
         It is understood as it was then. The present rules hold when all has been taken.
         """
-        settings = ""
+        text, settings = "", self.config.correlator
         for entry in entries:
-            if entry.settings != settings:
-                settings = entry.settings
-                self.correlator.apply(self._understood(settings))
+            if entry.settings != text:
+                text, settings = entry.settings, self._understood(entry.settings)
+            # Each time: the rules may change meanwhile.
+            self.correlator.apply(settings)
             for message in AmiStream(NAMES_THAT_MATTER).feed(entry.messages):
                 ami_event = read_message(message)
                 if ami_event is not None:

@@ -244,6 +244,26 @@ async def test_rules_that_change_between_two_calls(tmp_path: Path) -> None:
     assert told == ["Hangup 0009*102", "Hangup 0009*101", "Hangup 0008*104", "Hangup 0008*103"]
 
 
+async def test_rules_that_change_while_a_bridge_reads_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    What is left to read is understood by the rules of then all the same.
+    """
+    monkeypatch.setattr("ami_bridge.pbx._TAKEN_AT_ONCE", 1)
+    rings, _ = a_call("PJSIP/101-a", "PJSIP/102-b")
+    async with InMemoryStore() as store:
+        await lives(store, NINE, *([heard] for heard in rings))
+        pbx = Pbx(NINE, keep=lambda _: None)
+        restoring = asyncio.create_task(pbx.restore(store))
+        await asyncio.sleep(0)
+        pbx.apply(EIGHT)
+        await restoring
+
+    legs = pbx.pipeline.correlator.open_legs
+    assert {leg.extension for leg in legs} == {"0009*101", "0009*102"}
+
+
 async def test_settings_that_cannot_be_read(tmp_path: Path) -> None:
     """
     Calls whose settings are spoilt are understood by those of today.
