@@ -7,6 +7,8 @@ Asterisk was asked to make, or at a pair of Local halves that a feature made for
 of a call that is already up (the consultation of an attended transfer by DTMF).
 """
 
+from collections import Counter
+
 import attrs
 
 from .channels import Channel, Channels, Origination
@@ -97,8 +99,7 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         party,
         party.out_leg,
         feature_number=hop.exten if hop.is_local else "",
-        # Who has not talked to anybody is in the dialplan, whose page or conference calls.
-        keyed=party.dials or party.in_leg is not None,
+        keyed=_has_talked(party),
         through_local=True,
     )
 
@@ -127,10 +128,21 @@ def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | N
     for one in named:
         if one.linkedid == dialled.linkedid:
             return one
-    # Calls that merge change their Linkedid, and nothing that is read here tells of it.
+    # Calls that merge change their Linkedid, and nothing that is read here tells of it. Who is
+    # in a merged call seems to be the last of its own.
     first = next((one for one in parties if one.uniqueid == dialled.linkedid), None)
-    talking = (one for one in named if one.up and one.is_extension)
-    return next(talking, first) if first is not None else None
+    in_call = Counter(one.linkedid for one in parties)
+    talking = [one for one in named if one.up and one.is_extension]
+    merged = [one for one in talking if _has_talked(one) and in_call[one.linkedid] == 1]
+    return next(iter(merged or talking), first) if first is not None else None
+
+
+def _has_talked(party: Channel) -> bool:
+    """
+    Tell whether *party* called or was called: others are in the dialplan, whose page or
+    conference may call.
+    """
+    return party.dials or party.in_leg is not None
 
 
 def _only_one_queued(channels: Channels) -> Channel | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ami_bridge.core.ami_events import AmiEvent
@@ -33,6 +33,10 @@ WHOLE = {
 }
 names = st.sampled_from(sorted(STREAMS))
 whole_names = st.sampled_from(sorted(WHOLE))
+
+
+#: Calls that have merged: where a phone is in two such, nothing tells for which it dials.
+BY_NUMBER_ALONE = "asterisk22/xfer-attended-then-dtmf"
 
 
 def another_pbx_at_another_time(data: bytes) -> bytes:
@@ -88,6 +92,7 @@ def test_interleaved_calls_do_not_disturb_each_other(
     """
     Two recordings mixed yield each call's own sequence, undisturbed and in order.
     """
+    assume(not one == two == BY_NUMBER_ALONE)
     first = list(ami_events([WHOLE[one]]))
     second = list(ami_events([another_pbx_at_another_time(WHOLE[two])]))
     order = data.draw(st.permutations([0] * len(first) + [1] * len(second)))

@@ -502,6 +502,37 @@ def test_a_callee_who_is_transferred_calls_but_makes_no_call(stage: Stage) -> No
     assert (third.caller_extension, third.called_number) == ("0003*002", "003")
 
 
+def test_a_consultation_is_not_somebody_elses(stage: Stage) -> None:
+    """
+    In a call that merged, who presses keys is one who talked there, not the same phone elsewhere.
+    """
+    stage.calls(BEN, "800", num="0003*002")
+    stage.up(BEN)
+    stage.calls(TRUNK, "15551230001", num="14155550100")
+    stage.new(ANN, of=TRUNK)
+    stage.dials(TRUNK, ANN)
+    stage.answers(ANN)
+    stage.up(TRUNK)
+    consultation, second = "PJSIP/0003*001-e", "PJSIP/0003*002-f"
+    stage.calls(consultation, "002", num="0003*001")
+    stage.new(second, of=consultation, num="0003*002")
+    stage.dials(consultation, second)
+    stage.answers(second)
+    stage.up(consultation)
+    stage.hangs_up(ANN, consultation)
+    local, far = "Local/003@from-test-1;1", "Local/003@from-test-1;2"
+    stage.new(local, "003", of=TRUNK)
+    stage.new(far, "003", of=TRUNK, num="0003*002", state=ChannelState.RING)
+    stage.play(LocalBridge(stage[local].uniqueid, stage[far].uniqueid))
+    stage.dials(None, local, conn="0003*002")
+    stage.new(CAT, of=TRUNK)
+    stage.dials(far, CAT, exten="003")
+
+    third = stage.events[-1]
+    assert (third.extension, third.caller_extension) == ("0003*003", "0003*002")
+    assert third.called_number == "003"
+
+
 def test_what_is_said_twice_is_no_news(stage: Stage) -> None:
     """
     A picker that is said to be up once more may still be picking up.
