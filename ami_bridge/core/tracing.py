@@ -99,7 +99,7 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         party,
         party.out_leg,
         feature_number=hop.exten if hop.is_local else "",
-        keyed=_has_talked(party),
+        keyed=_has_talked(party) and not _was_answered(hop),
         through_local=True,
     )
 
@@ -135,6 +135,13 @@ def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | N
     talking = [one for one in named if one.up and one.is_extension]
     merged = [one for one in talking if _has_talked(one) and in_call[one.linkedid] == 1]
     return next(iter(merged or talking), first) if first is not None else None
+
+
+def _was_answered(hop: Channel) -> bool:
+    """
+    Tell whether what a feature's Local channel dialled was answered: what it dials now nobody keyed.
+    """
+    return hop.other_half is not None and hop.other_half.reached is not None
 
 
 def _has_talked(party: Channel) -> bool:
