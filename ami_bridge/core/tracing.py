@@ -139,7 +139,7 @@ def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | N
 
 def _was_answered(hop: Channel) -> bool:
     """
-    Tell whether what a feature's Local channel dialled was answered: what it dials now nobody keyed.
+    Tell whether what a feature's Local channel dialled was answered: nobody keyed what is next.
     """
     return hop.other_half is not None and hop.other_half.reached is not None
 

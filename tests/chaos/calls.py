@@ -29,7 +29,7 @@ SLOWEST = 5.0
 #: others after a gap (docs/explanation/call-model.md, section 6, "What no list tells").
 LEFT_OUT = frozenset(
     {
-        *("originate-not-confirmed", "pickup-local-member"),
+        *("originate-not-confirmed", "pickup-by-replaces", "pickup-local-member"),
         *("ami-drop-midcall", "ami-drop-midcall-after", "ami-logoff-second-session"),
         "variant-timestamps-systemname-cel",
     }
