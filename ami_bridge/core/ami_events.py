@@ -134,6 +134,15 @@ class Pickup(NamedTuple):
     target_uniqueid: str
 
 
+class AttendedTransfer(NamedTuple):
+    """
+    *transferrer* handed on whom it talked to; *transferee* is None where it was not one channel.
+    """
+
+    transferrer: ChannelSnapshot
+    transferee: ChannelSnapshot | None
+
+
 class OriginateResponse(NamedTuple):
     """
     How an asynchronous Originate ended: what the channel does now, if it was answered.
@@ -180,6 +189,7 @@ AmiEvent = (
     | Hangup
     | LocalBridge
     | Pickup
+    | AttendedTransfer
     | OriginateResponse
     | Rename
     | QueueCallerJoin
@@ -330,6 +340,12 @@ def _pickup(headers: Headers) -> Pickup:
     )
 
 
+def _attended_transfer(headers: Headers) -> AttendedTransfer:
+    succeeded = headers.get("Result") == "Success" and headers.get("TransfereeUniqueid")
+    transferee = _channel(headers, "Transferee") if succeeded else None
+    return AttendedTransfer(_channel(headers, "OrigTransferer"), transferee)
+
+
 def _originate_response(headers: Headers) -> OriginateResponse:
     return OriginateResponse(
         _text(headers, "Uniqueid"),
@@ -362,6 +378,7 @@ _READERS: dict[str, Callable[[Headers], AmiEvent]] = {
     "Hangup": _hangup,
     "LocalBridge": _local_bridge,
     "Pickup": _pickup,
+    "AttendedTransfer": _attended_transfer,
     "OriginateResponse": _originate_response,
     "Rename": _rename,
     "QueueCallerJoin": _queue_caller_join,

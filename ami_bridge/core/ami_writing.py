@@ -11,6 +11,7 @@ from typing import Any
 from .ami_events import (
     UNKNOWN,
     AmiEvent,
+    AttendedTransfer,
     ChannelSnapshot,
     DialBegin,
     DialEnd,
@@ -107,6 +108,14 @@ def _pickup(record: Pickup) -> tuple[str, Lines]:
     ]
 
 
+def _attended_transfer(record: AttendedTransfer) -> tuple[str, Lines]:
+    transferrer = _channel(record.transferrer, "OrigTransferer")
+    if record.transferee is None:
+        return "AttendedTransfer", (("Result", "Fail"), *transferrer)
+    transferee = _channel(record.transferee, "Transferee")
+    return "AttendedTransfer", (("Result", "Success"), *transferrer, *transferee)
+
+
 def _originate_response(record: OriginateResponse) -> tuple[str, Lines]:
     return "OriginateResponse", [
         ("Response", "Success" if record.success else "Failure"),
@@ -139,6 +148,7 @@ _WRITERS: dict[type, Callable[[Any], tuple[str, Lines]]] = {
     Hangup: _hangup,
     LocalBridge: _local_bridge,
     Pickup: _pickup,
+    AttendedTransfer: _attended_transfer,
     OriginateResponse: _originate_response,
     Rename: _rename,
     QueueCallerJoin: _queue_caller_join,

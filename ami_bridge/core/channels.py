@@ -96,6 +96,8 @@ class Channel:
     answer_told: bool = False
     #: It has dialled somebody.
     dials: bool = False
+    #: Whom it handed on by an attended transfer; it may be rung again for that party.
+    transferee: "Channel | None" = None
     #: It waits in a queue of an Asterisk that does not tell of the queue's dials.
     queued: bool = False
     origination: Origination | None = None

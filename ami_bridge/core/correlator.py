@@ -67,6 +67,7 @@ class Correlator:
             ami.Hangup: self._hangup,
             ami.LocalBridge: self._local_bridge,
             ami.Pickup: self._pickup,
+            ami.AttendedTransfer: self._attended_transfer,
             ami.OriginateResponse: self._originate_response,
             ami.Rename: self._rename,
             ami.QueueCallerJoin: self._queue_caller_join,
@@ -281,6 +282,11 @@ class Correlator:
         if picker.is_extension:
             self._teller.picks_up(picker, target)
         self._answers(picker)
+
+    def _attended_transfer(self, event: ami.AttendedTransfer) -> None:
+        transferrer = self._channels.get(event.transferrer.uniqueid)
+        if transferrer is not None and event.transferee is not None:
+            transferrer.transferee = self._channels.follow(event.transferee)
 
     def _originate_response(self, event: ami.OriginateResponse) -> None:
         channel = self._channels.get(event.uniqueid)

@@ -21,13 +21,20 @@ _TELLING = (
     *("CallerIDNum", "CallerIDName", "DestChannel", "DestUniqueid", "DestLinkedid", "DialStatus"),
     *("LocalOneChannel", "LocalOneUniqueid", "LocalTwoChannel", "LocalTwoUniqueid"),
     *("TargetChannel", "TargetUniqueid", "SubEvent", "Source", "Destination", "Newname"),
-    *("Application", "Response", "Queue", "Cause", "Cause-txt"),
+    *("OrigTransfererChannel", "OrigTransfererUniqueid", "TransfereeChannel", "TransfereeUniqueid"),
+    *("Application", "Response", "Result", "Queue", "Cause", "Cause-txt"),
 )
 
+#: Headers that name a channel, the first of those that are there; and its Uniqueid.
+_FIRST_CHANNELS = ("Channel", "LocalOneChannel", "Source", "OrigTransfererChannel")
+_FIRST_UNIQUEIDS = ("Uniqueid", "LocalOneUniqueid", "OrigTransfererUniqueid")
 #: Headers that name the other one of two channels.
-_SECOND_CHANNELS = ("DestChannel", "Destination", "LocalTwoChannel", "TargetChannel", "Newname")
+_SECOND_CHANNELS = (
+    *("DestChannel", "Destination", "LocalTwoChannel", "TargetChannel", "TransfereeChannel"),
+    "Newname",
+)
 #: Headers that are told with their names.
-_NAMED = ("Exten", "Application", "Response", "Queue", "SubEvent")
+_NAMED = ("Exten", "Application", "Response", "Result", "Queue", "SubEvent")
 
 
 @attrs.frozen
@@ -75,8 +82,10 @@ class Step:
         Say what the AMI event tells, as short as it can be told.
         """
         headers = self.headers
-        one = headers.get("Channel") or headers.get("LocalOneChannel") or headers.get("Source", "")
-        other = next((headers[name] for name in _SECOND_CHANNELS if name in headers), "")
+        one, other, uniqueid = (
+            next((headers[name] for name in names if name in headers), "")
+            for names in (_FIRST_CHANNELS, _SECOND_CHANNELS, _FIRST_UNIQUEIDS)
+        )
         caller = " ".join(filter(None, (headers.get("CallerIDNum"), headers.get("CallerIDName"))))
         parts = [f"{one} → {other}" if other else one]
         parts += [headers[name] for name in ("ChannelStateDesc", "DialStatus") if name in headers]
@@ -85,7 +94,7 @@ class Step:
         parts += [f"{name} {headers[name]}" for name in _NAMED if name in headers]
         if "Cause" in headers:
             parts.append(f"cause {headers['Cause']} {headers.get('Cause-txt', '')}".rstrip())
-        parts.append(f"[{headers.get('Uniqueid') or headers.get('LocalOneUniqueid', '')}]")
+        parts.append(f"[{uniqueid}]")
         return ", ".join(filter(None, parts))
 
     def as_json(self) -> dict[str, Any]:

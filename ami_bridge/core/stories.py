@@ -15,6 +15,7 @@ import attrs
 
 from .ami_events import (
     AmiEvent,
+    AttendedTransfer,
     ChannelSnapshot,
     DialBegin,
     DialEnd,
@@ -168,12 +169,12 @@ def _with_name(channel: ChannelSnapshot) -> Named:
     return channels, (*others, channel.name)
 
 
-def _both(ami_event: DialBegin) -> Named:
-    channels, others = _of(ami_event.destination)
-    if ami_event.source is None:
+def _both(one: ChannelSnapshot | None, other: ChannelSnapshot) -> Named:
+    channels, others = _of(other)
+    if one is None:
         return channels, others
-    of_source = _of(ami_event.source)
-    return of_source[0] + channels, of_source[1] + others
+    of_one = _of(one)
+    return of_one[0] + channels, of_one[1] + others
 
 
 #: How to find what an event names.
@@ -181,10 +182,11 @@ _NAMED_IN: Mapping[type, Callable[[Any], Named]] = {
     Newchannel: lambda said: _with_name(said.channel),
     Newstate: lambda said: _of(said.channel),
     Hangup: lambda said: _of(said.channel),
-    DialBegin: _both,
+    DialBegin: lambda said: _both(said.source, said.destination),
     DialEnd: lambda said: ((said.source_uniqueid, said.destination_uniqueid), ()),
     LocalBridge: lambda said: ((said.one_uniqueid, said.two_uniqueid), ()),
     Pickup: lambda said: ((said.picker_uniqueid, said.target_uniqueid), ()),
+    AttendedTransfer: lambda said: _both(said.transferee, said.transferrer),
     OriginateResponse: lambda said: ((said.uniqueid,), ()),
     # Before Asterisk 12 a masquerade swaps two channels by their names.
     Rename: lambda said: ((said.uniqueid,), (_DECORATION.sub("", said.name),)),

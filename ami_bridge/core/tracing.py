@@ -84,12 +84,13 @@ def _dials_on(origination: Origination) -> Behind:
 
 def _undialled(channels: Channels, hop: Channel, number: str, through_local: bool) -> Behind:  # noqa: FBT001
     """
-    Nobody was seen to dial *hop*: an Originate, or a feature for somebody in the call.
+    Nobody was seen to dial *hop*: an Originate, or a feature for somebody in a call.
     """
     if hop.origination is not None:
         return Behind(ringing=hop.origination, through_local=through_local)
     own = hop.linkedid in (None, hop.uniqueid)
-    party = None if own and hop.linkedid else find_party(channels, hop, number)
+    find = _find_transferee if own and hop.linkedid else find_party
+    party = find(channels, hop, number)
     if own and party is None:
         hop.origination = Origination(hop)
         return Behind(ringing=hop.origination, through_local=through_local)
@@ -102,6 +103,23 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         keyed=_has_talked(party) and not _was_answered(hop),
         through_local=True,
     )
+
+
+def _find_transferee(channels: Channels, dialled: Channel, number: str) -> Channel | None:
+    """
+    Find whom *dialled* is called for, if the target of an attended transfer did not answer.
+
+    Asterisk keeps the transferrer's channel until somebody talks to the transferee. It rings
+    the transferrer's phone, then the target again: calls of their own by nobody, which show
+    the transferee's number. Witness: fixtures/asterisk22/xfer-recall, xfer-recall-then-target.
+    """
+    for one in channels:
+        handed_on = one.transferee
+        if handed_on is None or handed_on.caller_id_num != number:
+            continue
+        if handed_on.uniqueid in channels and (dialled.is_local or dialled.party == one.party):
+            return handed_on
+    return None
 
 
 def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | None:

@@ -216,7 +216,8 @@ def test_most_gaps_leave_no_trace(name: str) -> None:
     """
     Of all gaps in all recordings nearly all lead to exactly the events of an undisturbed run.
 
-    What was picked up in a gap no list tells, and the recordings have many pickups for their size.
+    What was picked up in a gap no list tells, nor whom a transfer called back; the recordings have
+    many of both for their size.
     """
     folders = [folder for folder in SCENARIOS if scenario_name(folder).startswith(name)]
     gaps = exact = 0
@@ -229,4 +230,4 @@ def test_most_gaps_leave_no_trace(name: str) -> None:
                 gaps += 1
                 exact += heard == expected
 
-    assert exact / gaps > {"asterisk11": 0.95, "asterisk16": 0.99, "asterisk22": 0.97}[name]
+    assert exact / gaps > {"asterisk11": 0.95, "asterisk16": 0.99, "asterisk22": 0.96}[name]

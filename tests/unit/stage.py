@@ -4,6 +4,7 @@ A stage on which tests play calls in AMI events, for stories that no recording t
 
 from ami_bridge.core.ami_events import (
     AmiEvent,
+    AttendedTransfer,
     ChannelSnapshot,
     ChannelState,
     DialBegin,
@@ -189,6 +190,12 @@ class Stage:
         Let *picker* take the call that rings at *target*.
         """
         self.play(Pickup(picker, self[picker].uniqueid, target, self[target].uniqueid))
+
+    def hands_on(self, transferrer: str, transferee: str) -> None:
+        """
+        Let *transferrer* hand on *transferee* to whom it has consulted.
+        """
+        self.play(AttendedTransfer(self[transferrer], self[transferee]))
 
     def originated(self, name: str, *, application: str = "", exten: str = "") -> None:
         """

@@ -7,6 +7,7 @@ import pytest
 from ami_bridge.core.ami_events import (
     NAMES_THAT_MATTER,
     AmiEvent,
+    AttendedTransfer,
     ChannelSnapshot,
     ChannelState,
     DialBegin,
@@ -75,6 +76,8 @@ BOB_SNAPSHOT = ChannelSnapshot(
     connected_line_name="Alice Adams",
 )
 DEST_BOB = {f"Dest{name}": value for name, value in BOB.items()}
+ALICE_TRANSFERS = {f"OrigTransferer{name}": value for name, value in ALICE.items()}
+BOB_IS_TRANSFERRED = {f"Transferee{name}": value for name, value in BOB.items()}
 
 MODERN: list[tuple[str, dict[str, str], AmiEvent]] = [
     ("Newchannel", ALICE, Newchannel(ALICE_SNAPSHOT)),
@@ -138,6 +141,21 @@ MODERN: list[tuple[str, dict[str, str], AmiEvent]] = [
             caller_id_num="",
             caller_id_name="",
         ),
+    ),
+    (
+        "AttendedTransfer",
+        {"Result": "Success"} | ALICE_TRANSFERS | BOB_IS_TRANSFERRED,
+        AttendedTransfer(ALICE_SNAPSHOT, BOB_SNAPSHOT),
+    ),
+    (
+        "AttendedTransfer",
+        {"Result": "Fail"} | ALICE_TRANSFERS | BOB_IS_TRANSFERRED,
+        AttendedTransfer(ALICE_SNAPSHOT, None),
+    ),
+    (
+        "AttendedTransfer",
+        {"Result": "Success"} | ALICE_TRANSFERS,
+        AttendedTransfer(ALICE_SNAPSHOT, None),
     ),
     ("QueueCallerJoin", ALICE, QueueCallerJoin("1795408646.1")),
     ("FullyBooted", {"Uptime": "1184"}, FullyBooted(1184)),
@@ -281,6 +299,7 @@ def test_odd_names_in_the_fast_lane(name: str, odd: str) -> None:
             "Destination",
             id="legacy dial to nobody",
         ),
+        pytest.param("AttendedTransfer", {}, "OrigTransfererChannel", id="nobody transfers"),
         pytest.param("LocalBridge", {"LocalOneUniqueid": "1.1"}, "LocalTwoUniqueid", id="one half"),
         pytest.param("Pickup", {"Channel": "SIP/a-1"}, "TargetChannel", id="pickup of nothing"),
         pytest.param("Rename", {"Uniqueid": "1.1"}, "Newname", id="no name"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ami_bridge.core.ami_events import (
     AmiEvent,
+    AttendedTransfer,
     ChannelSnapshot,
     ChannelState,
     DialBegin,
@@ -63,6 +64,7 @@ records: st.SearchStrategy[AmiEvent] = st.one_of(
     st.builds(Hangup, snapshots, st.none() | st.integers(0, 127), texts),
     st.builds(LocalBridge, words, words),
     st.builds(Pickup, words, texts, words, texts),
+    st.builds(AttendedTransfer, snapshots, st.none() | snapshots),
     st.builds(OriginateResponse, texts, st.booleans(), texts, texts, texts, texts),
     st.builds(Rename, words, words),
     st.builds(QueueCallerJoin, words),

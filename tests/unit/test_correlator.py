@@ -533,6 +533,34 @@ def test_a_consultation_is_not_somebody_elses(stage: Stage) -> None:
     assert third.called_number == "003"
 
 
+@pytest.mark.parametrize(
+    ("number", "gone", "heard"),
+    [
+        pytest.param("14155550100", (), "Dial-In 0003*001", id="the transferee's number"),
+        pytest.param("14155550199", (), None, id="another number"),
+        pytest.param("14155550100", (ANN,), None, id="the transfer is over"),
+        pytest.param("14155550100", (TRUNK,), None, id="the transferee is gone"),
+    ],
+)
+def test_a_click_during_a_transfer_is_no_recall(
+    stage: Stage, number: str, gone: tuple[str, ...], heard: str | None
+) -> None:
+    """
+    A transferrer is rung again for who was handed on, and for nobody else.
+    """
+    stage.calls(TRUNK, "15551230001", num="14155550100")
+    stage.new(ANN, of=TRUNK)
+    stage.dials(TRUNK, ANN)
+    stage.answers(ANN)
+    stage.hands_on(ANN, TRUNK)
+    stage.hangs_up(*gone)
+    before = len(stage.heard)
+    stage.new("PJSIP/0003*001-e")
+    stage.dials(None, "PJSIP/0003*001-e", conn=number)
+
+    assert stage.heard[before:] == ([] if heard is None else [heard])
+
+
 def test_what_is_said_twice_is_no_news(stage: Stage) -> None:
     """
     A picker that is said to be up once more may still be picking up.

@@ -81,7 +81,12 @@ def test_a_call_that_met_another_is_part_of_it() -> None:
 
     steps = explained("xfer-attended-refer", "1795408091.194")
 
-    assert {step.headers["Linkedid"] for step in steps} == {"1795408091.194", "1795408093.196"}
+    calls = {step.headers["Linkedid"] for step in steps if "Linkedid" in step.headers}
+    assert calls == {"1795408091.194", "1795408093.196"}
+    [transfer] = [step for step in steps if step.event == "AttendedTransfer"]
+    assert transfer.summary.startswith("PJSIP/0003*001-")
+    assert " → PJSIP/trunk-" in transfer.summary
+    assert "Result Success" in transfer.summary
     assert steps == of_all
     assert [step.time for step in steps] == sorted(step.time or 0.0 for step in steps)
 
