@@ -32,6 +32,8 @@ class AmiSession:
         self.channels: dict[str, str] = {}
         #: The phones that are in a bridge: Uniqueid to number.
         self.talking: dict[str, str] = {}
+        #: The Uniqueids of phones that have put somebody on hold.
+        self.holding: set[str] = set()
         #: The parking slots that are in use.
         self.parked: set[str] = set()
         #: What Asterisk thinks of devices, such as NOT_INUSE: by name, PJSIP/0003*001.
@@ -86,6 +88,12 @@ class AmiSession:
             f"{phones} talk, of {self.channels}",
         )
 
+    async def until_on_hold(self) -> None:
+        """
+        Wait until somebody has been put on hold, as by the keys that begin a transfer.
+        """
+        await until(lambda: bool(self.holding), f"somebody is on hold, of {self.channels}")
+
     async def until_parked(self, slot: str) -> None:
         """
         Wait until somebody is parked in *slot*.
@@ -129,8 +137,11 @@ class AmiSession:
                 self.parked.add(message["ParkingSpace"])
             case "UnParkedCall" | "ParkedCallGiveUp":
                 self.parked.discard(message["ParkingSpace"])
+            case "Hold":
+                self.holding.add(message["Uniqueid"])
             case "Hangup":
                 self.channels.pop(message["Uniqueid"], None)
+                self.holding.discard(message["Uniqueid"])
             case "DeviceStateChange":
                 self.device_states[message["Device"]] = message["State"]
             case _:

@@ -12,6 +12,9 @@ from .sip import SipMessage
 
 Headers = list[tuple[str, str]]
 
+#: How long a key is held down.
+_KEY_MILLISECONDS = 160
+
 #: The reasons of the statuses that the phones of the tests give.
 _REASONS = {
     100: "Trying",
@@ -94,12 +97,13 @@ class Call:
 
     async def press(self, digit: str) -> None:
         """
-        Press a key in mid call.
+        Press a key in mid call, for as long as a person does: Asterisk ignores faster ones.
         """
+        await asyncio.sleep(_KEY_MILLISECONDS / 1000)
         await self._ask(
             "INFO",
             [("Content-Type", "application/dtmf-relay")],
-            f"Signal={digit}\r\nDuration=160\r\n",
+            f"Signal={digit}\r\nDuration={_KEY_MILLISECONDS}\r\n",
         )
 
     async def transfer(self, number: str) -> None:

@@ -27,6 +27,17 @@ async def connected(lab: Lab, provider: Phone, ann: Phone) -> tuple[Call, Call]:
     return outgoing, incoming
 
 
+async def consult(lab: Lab, call: Call, number: str) -> None:
+    """
+    Ask Asterisk by keys, in mid call, to call *number*: Ann will talk to both or hand on.
+    """
+    for key in "*2":
+        await call.press(key)
+    await lab.pbx.witness.until_on_hold()
+    for key in number:
+        await call.press(key)
+
+
 async def test_blind_transfer_by_who_was_called(lab: Lab) -> None:
     """
     The transferrer's part ends; the target is called by the party that was transferred.
@@ -140,6 +151,53 @@ async def test_attended_transfer_while_ringing(lab: Lab) -> None:
             made("0003*001", ANN, "002", "0003*002", answered=False),
             received("0003*002", ANN, "002", answered=True),
         ),
+    ]
+
+
+async def test_attended_transfer_by_keys(lab: Lab) -> None:
+    """
+    A consultation by keys is no call of the transferrer's, only of the target.
+    """
+    provider, ann, ben = await lab.phones("provider", "0003*001", "0003*002")
+
+    at_mo, at_ann = await connected(lab, provider, ann)
+    await consult(lab, at_ann, "002")
+    (await ben.until_rung()).answer()
+    await lab.until_talking("0003*001", "0003*002", "provider")
+    await at_ann.hang_up()
+    await lab.until_talking("0003*002", "provider")
+    await at_mo.hang_up()
+
+    assert await lab.told() == [
+        call(
+            received("0003*001", MO, DID, answered=True, did=DID),
+            received("0003*002", ANN, "002", answered=True, did=DID),
+        )
+    ]
+
+
+async def test_transferrer_is_called_back(lab: Lab) -> None:
+    """
+    Who hung up on a target that then refuses is called again, for who was handed on.
+    """
+    provider, ann, ben = await lab.phones("provider", "0003*001", "0003*002")
+
+    at_mo, at_ann = await connected(lab, provider, ann)
+    await consult(lab, at_ann, "002")
+    at_ben = await ben.until_rung()
+    await at_ann.hang_up()
+    await lab.until_talking("provider")
+    at_ben.refuse(486)
+    (await ann.until_rung()).answer()
+    await lab.until_talking("0003*001", "provider")
+    await at_mo.hang_up()
+
+    assert await lab.told() == [
+        call(
+            received("0003*001", MO, DID, answered=True, did=DID),
+            received("0003*002", ANN, "002", answered=False, did=DID),
+        ),
+        call(received("0003*001", MO, DID, answered=True, did=DID)),
     ]
 
 

@@ -30,7 +30,7 @@ SLOWEST = 5.0
 LEFT_OUT = frozenset(
     {
         *("originate-not-confirmed", "pickup-by-replaces", "pickup-local-member"),
-        *("xfer-recall", "xfer-recall-then-target"),
+        *("ext-two-contacts", "xfer-attended-then-dtmf", "xfer-recall", "xfer-recall-then-target"),
         *("ami-drop-midcall", "ami-drop-midcall-after", "ami-logoff-second-session"),
         "variant-timestamps-systemname-cel",
     }
