@@ -100,6 +100,8 @@ class DialEnd(NamedTuple):
     source_uniqueid: str
     destination_uniqueid: str
     status: DialStatus | None
+    #: The number to which the destination sends the call instead; Asterisk calls it by a Local.
+    forward: str = ""
 
 
 class Hangup(NamedTuple):
@@ -297,6 +299,7 @@ def _dial_end(headers: Headers) -> DialEnd:
         headers.get("Uniqueid", ""),
         _needed(headers, "DestUniqueid"),
         STATUSES.get(headers.get("DialStatus", "")),
+        headers.get("Forward", ""),
     )
 
 

@@ -52,7 +52,7 @@ _DIAL_END = re.compile(
     _BEFORE
     + rf"(?:Channel: (?:(?!Uniqueid: ){_ANY})*Uniqueid: {_VALUE}Linkedid: {_ANY})?"
     + rf"DestChannel: (?:(?!DestUniqueid: ){_ANY})*DestUniqueid: {_VALUE}"
-    + rf"(?:(?!DialStatus: ){_ANY})*DialStatus: {_VALUE}"
+    + rf"(?:(?!Forward: |DialStatus: ){_ANY})*(?:Forward: {_VALUE})?DialStatus: {_VALUE}"
 )
 #: Groups that one channel's lines make.
 _WIDTH = 10
@@ -105,8 +105,8 @@ def _dial_end(text: str) -> DialEnd | None:
     found = _DIAL_END.match(text)
     if found is None:
         return None
-    source, destination, status = found.groups("")
-    return DialEnd(source, destination, STATUSES.get(status))
+    source, destination, forward, status = found.groups("")
+    return DialEnd(source, destination, STATUSES.get(status), forward)
 
 
 _READERS: dict[bytes, Callable[[str], AmiEvent | None]] = {

@@ -86,7 +86,8 @@ def _dial_end(record: DialEnd) -> tuple[str, Lines]:
     if not record.destination_uniqueid:
         return "Dial", [("SubEvent", "End"), ("UniqueID", record.source_uniqueid), *status]
     source = [("Uniqueid", record.source_uniqueid)] if record.source_uniqueid else []
-    return "DialEnd", [*source, ("DestUniqueid", record.destination_uniqueid), *status]
+    forward = [("Forward", record.forward)] if record.forward else []
+    return "DialEnd", [*source, ("DestUniqueid", record.destination_uniqueid), *forward, *status]
 
 
 def _hangup(record: Hangup) -> tuple[str, Lines]:

@@ -91,6 +91,8 @@ class Channel:
     dialled: bool = False
     #: Who dialled it, where that was told.
     dialled_by: "Channel | None" = None
+    #: The phone that sends its call on to this channel, where nobody dials either (Page).
+    forwarded_by: "Channel | None" = None
     dial_status: DialStatus | None = None
     #: Its answer has been told to the leg of whoever dialled it.
     answer_told: bool = False

@@ -219,12 +219,27 @@ class Correlator:
             return
         if channel.dial_status is None:
             channel.dial_status = event.status
+        if event.forward and channel.dialled_by is None and channel.origination is None:
+            self._sends_on(channel, event.forward)
         if event.status is DialStatus.ANSWER and channel.inbound and not channel.dialled:
             self._takes_over(channel, self._channels.get(event.source_uniqueid))
         elif event.status is DialStatus.ANSWER:
             self._answers(channel)
         elif channel.dialled_for is not None:
             self._teller.dial_failed(channel.dialled_for, channel, event.status)
+
+    def _sends_on(self, channel: Channel, number: str) -> None:
+        """
+        Note for whom *number* is called: for who called *channel*, whose phone sends the call on.
+
+        Where nobody is seen to dial (Page) it looks as if it was originated.
+        Witness: fixtures/asterisk22/page-member-redirects.
+        """
+        for one in self._channels:
+            originated = one.origination is not None and not one.origination.legs
+            if originated and one.is_local and one.exten == number:
+                one.origination, one.forwarded_by = None, channel
+                return
 
     def _hangup(self, event: ami.Hangup) -> None:
         channel = self._channels.get(event.channel.uniqueid)

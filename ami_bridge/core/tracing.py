@@ -48,6 +48,10 @@ def trace(channels: Channels, dialled: Channel, number: str) -> Behind:
     while id(hop) not in visited:
         visited.add(id(hop))
         source = hop.dialled_by
+        if source is None and hop.forwarded_by is not None:
+            hop = hop.forwarded_by
+            number, through_local = hop.connected_line_num, True
+            continue
         if source is None:
             return _undialled(channels, hop, number, through_local)
         if not source.is_local:

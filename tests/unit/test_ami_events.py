@@ -94,6 +94,11 @@ MODERN: list[tuple[str, dict[str, str], AmiEvent]] = [
         DEST_BOB | {"DialStatus": "CANCEL"},
         DialEnd("", "1795408646.2", DialStatus.CANCEL),
     ),
+    (
+        "DialEnd",
+        DEST_BOB | {"Forward": "004", "DialStatus": "CANCEL"},
+        DialEnd("", "1795408646.2", DialStatus.CANCEL, "004"),
+    ),
     ("DialEnd", DEST_BOB | {"DialStatus": "ODD"}, DialEnd("", "1795408646.2", None)),
     (
         "Hangup",
