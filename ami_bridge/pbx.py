@@ -20,7 +20,8 @@ from .core.ami_events import AmiEvent
 from .core.ami_writing import as_message
 from .core.call_events import CallEvent
 from .core.channel_list import ListedChannels, join
-from .core.correlator import PICKUP_PATIENCE, Anomaly
+from .core.correlator import Anomaly
+from .core.course import PICKUP_PATIENCE
 from .core.kept_settings import as_text
 from .core.meters import Meter
 from .core.resync import resynchronise

@@ -10,16 +10,15 @@ docs/explanation/call-model.md is the contract; comments name its sections.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import ami_events as ami
 from .ami_events import AmiEvent, ChannelState, DialStatus
 from .call_events import CallEvent
-from .channels import Channel, Channels, Origination
-from .extensions import PartyKind
+from .channels import Channels
+from .course import Course
 from .legs import Leg, LegState
 from .telling import Anomaly, Cause, CorrelatorSettings, Presented, Teller, dialled_number
-from .tracing import find_party, trace
 
 __all__ = ["Anomaly", "Correlator", "CorrelatorSettings"]
 
@@ -29,21 +28,6 @@ _MAY_DIAL = frozenset(
     {"dial", "retrydial", "queue", "followme", "page", "macro", "gosub", "agi", "eagi"}
     | {"stasis", "goto", "originate", "exec"}
 )
-
-#: How long a Dial-Out waits for the Pickup that its channel's answer looks like, in seconds.
-#: Asterisk says both within a millisecond.
-PICKUP_PATIENCE = 1.0
-
-
-class _MaybePickup(NamedTuple):
-    """
-    A channel that came up as if it picked up a call, until more is known.
-    """
-
-    #: When it is none; None if nobody tells the time.
-    until: float | None
-    #: What rang then at the extension that it called; it may be gone by now.
-    rung: list[Channel]
 
 
 class Correlator:
@@ -55,8 +39,7 @@ class Correlator:
         settings = settings or CorrelatorSettings()
         self._channels = Channels(settings.who_is_who)
         self._teller = Teller(settings, self._channels)
-        #: Channels whose Dial-Out waits for a Pickup.
-        self._maybe_picking_up: dict[Channel, _MaybePickup] = {}
+        self._course = Course(self._channels, self._teller)
         #: Seconds that Asterisk was up for when it last told.
         self.uptime: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -123,8 +106,7 @@ class Correlator:
         Return what follows from it, in the order in which it happened.
         """
         said = self._teller.begin(now)
-        if self._maybe_picking_up:
-            self._stop_waiting()
+        self._course.stop_waiting()
         self._handlers[type(ami_event)](ami_event)
         return said
 
@@ -132,15 +114,14 @@ class Correlator:
         """
         Say when `tick` is due, if it is.
         """
-        deadlines = (maybe.until for maybe in self._maybe_picking_up.values())
-        return min((until for until in deadlines if until is not None), default=None)
+        return self._course.next_deadline()
 
     def tick(self, now: float | None) -> list[CallEvent | Anomaly]:
         """
         Do what was waiting for its time.
         """
         said = self._teller.begin(now)
-        self._stop_waiting()
+        self._course.stop_waiting()
         return said
 
     def resynchronise(
@@ -157,7 +138,7 @@ class Correlator:
         for channel in self._channels:
             if channel.uniqueid in known and channel.uniqueid not in living:
                 self._teller.wonder("channel whose Hangup was not seen", channel.uniqueid)
-                self._gone(channel, Cause())
+                self._course.gone(channel, Cause())
         return said
 
     # -- AMI events ----------------------------------------------------------------
@@ -169,7 +150,7 @@ class Correlator:
         channel = self._channels.add(snapshot, seen_from_birth=True)
         channel.legacy = event.legacy
         if snapshot.state is ChannelState.RING:
-            self._calls_the_pbx(channel)
+            self._course.calls_the_pbx(channel)
         return None
 
     def _newstate(self, event: ami.Newstate) -> None:
@@ -178,14 +159,14 @@ class Correlator:
         if channel is None:
             return self._teller.wonder("Newstate of a channel that is gone", snapshot.uniqueid)
         if snapshot.state is not ChannelState.UP:
-            self._is_no_pickup(channel)
+            self._course.is_no_pickup(channel)
         if snapshot.state is ChannelState.RING:
             channel.exten = snapshot.exten or channel.exten
-            self._calls_the_pbx(channel)
+            self._course.calls_the_pbx(channel)
         elif snapshot.state is ChannelState.UP:
-            self._comes_up(channel)
+            self._course.comes_up(channel)
         elif snapshot.state is ChannelState.RINGING and channel.legacy and not channel.dialled:
-            self._rings_undialled(channel)
+            self._course.rings_undialled(channel)
         return None
 
     def _dial_begin(self, event: ami.DialBegin) -> None:
@@ -197,17 +178,12 @@ class Correlator:
         if event.source is not None:
             source = self._channels.follow(event.source)
             if source is not None:
-                self._is_no_pickup(source)
-                source.dials = True
-                if source.legacy:
-                    self._adopt_originated(source)
-                if source.origination is not None and not source.origination.exten:
-                    source.origination.exten = dialled_number(event.source.exten)
+                self._course.dials(source, event.source.exten)
             channel.dialled_by = source
             presented = Presented(
                 event.source.caller_id_num, event.source.caller_id_name, event.source.exten
             )
-        self._reaches(channel, presented)
+        self._course.reaches(channel, presented)
         return None
 
     def _dial_end(self, event: ami.DialEnd) -> None:
@@ -220,32 +196,19 @@ class Correlator:
         if channel.dial_status is None:
             channel.dial_status = event.status
         if event.forward and channel.dialled_by is None and channel.origination is None:
-            self._sends_on(channel, event.forward)
+            self._course.sends_on(channel, event.forward)
         if event.status is DialStatus.ANSWER and channel.inbound and not channel.dialled:
-            self._takes_over(channel, self._channels.get(event.source_uniqueid))
+            self._course.takes_over(channel, self._channels.get(event.source_uniqueid))
         elif event.status is DialStatus.ANSWER:
-            self._answers(channel)
+            self._course.answers(channel)
         elif channel.dialled_for is not None:
             self._teller.dial_failed(channel.dialled_for, channel, event.status)
-
-    def _sends_on(self, channel: Channel, number: str) -> None:
-        """
-        Note for whom *number* is called: for who called *channel*, whose phone sends the call on.
-
-        Where nobody is seen to dial (Page) it looks as if it was originated.
-        Witness: fixtures/asterisk22/page-member-redirects.
-        """
-        for one in self._channels:
-            originated = one.origination is not None and not one.origination.legs
-            if originated and one.is_local and one.exten == number:
-                one.origination, one.forwarded_by = None, channel
-                return
 
     def _hangup(self, event: ami.Hangup) -> None:
         channel = self._channels.get(event.channel.uniqueid)
         if channel is None:
             return self._teller.wonder("Hangup of an unknown channel", event.channel.uniqueid)
-        return self._gone(channel, Cause(event.cause, event.cause_text))
+        return self._course.gone(channel, Cause(event.cause, event.cause_text))
 
     def _local_bridge(self, event: ami.LocalBridge) -> None:
         one = self._channels.get(event.one_uniqueid)
@@ -263,40 +226,8 @@ class Correlator:
             return self._teller.wonder("Pickup of an unknown channel", event.picker_uniqueid)
         # The end of the dial may have told it, also before the first attach.
         if picker.in_leg is None and (picker.seen_from_birth or not picker.up):
-            self._picks_up(picker, target)
+            self._course.picks_up(picker, target)
         return None
-
-    def _takes_over(self, picker: Channel, source: Channel | None) -> None:
-        """
-        Say who took a call that *source* makes and that rang elsewhere.
-
-        The end of its dial tells so before the Pickup does, or without one: a phone may take
-        a call by an INVITE with Replaces.
-        """
-        rung = [*self._channels]
-        if picker in self._maybe_picking_up:
-            rung += self._maybe_picking_up[picker].rung
-        for target in rung:
-            if source is None or target.dialled_by is not source:
-                continue
-            if picker.out_leg is None or picker.out_leg.state is LegState.PENDING:
-                self._picks_up(picker, target)
-            elif target.dialled_for is not None:
-                self._teller.dial_answered(target.dialled_for, picker)
-            return
-
-    def _picks_up(self, picker: Channel, target: Channel) -> None:
-        self._maybe_picking_up.pop(picker, None)
-        if picker.out_leg is not None and picker.out_leg.state is LegState.PENDING:
-            picker.out_leg = None
-        # A feature code, which is not what it calls if it dials later.
-        picker.called_number = ""
-        picker.dialled = True
-        picker.dialled_by = target.dialled_by
-        picker.dialled_for = target.dialled_for
-        if picker.is_extension:
-            self._teller.picks_up(picker, target)
-        self._answers(picker)
 
     def _attended_transfer(self, event: ami.AttendedTransfer) -> None:
         transferrer = self._channels.get(event.transferrer.uniqueid)
@@ -339,131 +270,4 @@ class Correlator:
         booted = now - event.uptime
         for channel in self._channels:
             if channel.made_at is not None and channel.made_at < booted:
-                self._gone(channel, Cause())
-
-    # -- channels ------------------------------------------------------------------
-
-    def _calls_the_pbx(self, channel: Channel) -> None:
-        """
-        Note that *channel* reached Ring: it dialled a number (section 5, Inbound).
-        """
-        outside = channel.party.kind is PartyKind.OUTSIDE
-        if channel.dialled or channel.inbound or not (channel.seen_from_birth or outside):
-            return
-        channel.called_number = dialled_number(channel.exten)
-        if channel.is_local:
-            return
-        channel.inbound = True
-        if outside:
-            channel.entrance.did = channel.entrance.did or channel.called_number
-        elif channel.is_extension:
-            self._teller.calls_the_pbx(channel)
-
-    def _comes_up(self, channel: Channel) -> None:
-        if channel.up:
-            return
-        channel.up = True
-        leg = channel.out_leg
-        if leg is not None and leg.origination is None:
-            silent = leg.state is LegState.PENDING and not leg.feature and not channel.dials
-            rung = self._teller.ringing_at(leg) if silent else []
-            if silent and (channel.connected_line_num or rung):
-                # Nobody was dialled, yet somebody is at the other end, or the phone that was
-                # called rings for somebody else: this looks like a call being picked up.
-                # Witness: fixtures/asterisk22/pickup-directed, pickup-by-replaces.
-                now = self._teller.now
-                until = None if now is None else now + PICKUP_PATIENCE
-                self._maybe_picking_up[channel] = _MaybePickup(until, rung)
-                return
-            self._teller.comes_up(leg, channel)
-        if channel.legacy:
-            self._answers(channel)
-        else:
-            self._is_picked_up(channel)
-
-    def _stop_waiting(self) -> None:
-        now = self._teller.now
-        for channel, maybe in list(self._maybe_picking_up.items()):
-            if maybe.until is not None and now is not None and now >= maybe.until:
-                self._is_no_pickup(channel)
-
-    def _is_no_pickup(self, channel: Channel) -> None:
-        if channel in self._maybe_picking_up:
-            del self._maybe_picking_up[channel]
-            if channel.out_leg is not None:
-                self._teller.comes_up(channel.out_leg, channel)
-
-    def _reaches(self, channel: Channel, presented: Presented) -> None:
-        behind = trace(self._channels, channel, presented.number)
-        channel.dialled_for = behind.leg
-        if behind.leg is not None:
-            behind.leg.note_dial(channel)
-        if not channel.is_local:
-            self._teller.reaches(channel, behind, presented)
-
-    def _is_picked_up(self, channel: Channel) -> None:
-        """
-        Tell the legs that *channel* came up: its own, and the one it was dialled for.
-        """
-        if channel.in_leg is not None:
-            self._teller.is_answered(channel.in_leg)
-        elif channel.out_leg is not None and channel.out_leg.origination is not None:
-            channel.out_leg.picked_up = True
-            if channel.out_leg.origination.plays:
-                self._teller.receives(channel.out_leg)
-        source = channel.dialled_by
-        while source is not None and source.is_local and not channel.is_local:
-            source.reached = channel
-            source = source.other_half.dialled_by if source.other_half else None
-        if source is not None:
-            source.queued = False
-        if channel.dialled_for is not None:
-            self._teller.picked_up(channel.dialled_for, channel)
-
-    def _answers(self, channel: Channel) -> None:
-        """
-        Tell the legs that the dial of *channel* was answered, if one was seen.
-        """
-        self._is_picked_up(channel)
-        if channel.answer_told or not channel.dialled:
-            return
-        channel.answer_told = True
-        if channel.dialled_for is not None:
-            self._teller.dial_answered(channel.dialled_for, channel)
-
-    def _gone(self, channel: Channel, cause: Cause) -> None:
-        self._is_no_pickup(channel)
-        self._channels.remove(channel)
-        self._teller.loses(channel, cause)
-
-    # -- what Asterisk before 12 does not tell ---------------------------------------
-
-    def _rings_undialled(self, channel: Channel) -> None:
-        """
-        Make sense of a phone that rings though nobody was seen to dial it (section 5, Legacy).
-
-        Before Asterisk 12 neither a queue nor an Originate tells of its dials. A queue's
-        member shows its caller's number as connected line.
-        """
-        if channel.is_local:
-            return
-        caller = find_party(self._channels, channel, channel.connected_line_num)
-        channel.dialled = True
-        channel.dialled_by = caller
-        presented = Presented(channel.connected_line_num, channel.connected_line_name)
-        if caller is None:
-            channel.origination = Origination(channel)
-        else:
-            presented = Presented(caller.caller_id_num, caller.caller_id_name)
-        self._reaches(channel, presented)
-
-    def _adopt_originated(self, source: Channel) -> None:
-        """
-        Recognise, by its dialling, a channel that an Originate made.
-        """
-        unexplained = not source.inbound and not source.dialled and source.seen_from_birth
-        if unexplained and not source.is_local and source.origination is None:
-            source.dialled = True
-            source.origination = Origination(source)
-            if source.is_extension:
-                self._teller.rings_for_originate(source, source.origination)
+                self._course.gone(channel, Cause())

@@ -16,7 +16,8 @@ from ami_bridge.core.ami_events import (
     Newchannel,
 )
 from ami_bridge.core.call_events import CallStatus, EventType
-from ami_bridge.core.correlator import PICKUP_PATIENCE, CorrelatorSettings
+from ami_bridge.core.correlator import CorrelatorSettings
+from ami_bridge.core.course import PICKUP_PATIENCE
 from ami_bridge.core.extensions import WhoIsWho, default_patterns
 from tests.unit.stage import Stage
 
