@@ -90,6 +90,8 @@ class DialBegin(NamedTuple):
 
     source: ChannelSnapshot | None
     destination: ChannelSnapshot
+    #: What is called, in the technology's own spelling: ``0003*002``, ``15551234567@trunk``.
+    dial_string: str = ""
 
 
 class DialEnd(NamedTuple):
@@ -291,7 +293,7 @@ def _newstate(headers: Headers) -> Newstate:
 
 def _dial_begin(headers: Headers) -> DialBegin:
     source = _channel(headers) if headers.get("Uniqueid") else None
-    return DialBegin(source, _channel(headers, "Dest"))
+    return DialBegin(source, _channel(headers, "Dest"), headers.get("DialString", ""))
 
 
 def _dial_end(headers: Headers) -> DialEnd:

@@ -47,7 +47,9 @@ def _channel_lines(prefix: str) -> str:
 
 _CHANNEL = re.compile(_BEFORE + _channel_lines(""))
 _HANGUP = re.compile(_BEFORE + _channel_lines("") + rf"Cause: (\d+)\r\nCause-txt: {_VALUE}")
-_DIAL_BEGIN = re.compile(_BEFORE + rf"(?:{_channel_lines('')})?" + _channel_lines("Dest"))
+_DIAL_BEGIN = re.compile(
+    _BEFORE + rf"(?:{_channel_lines('')})?" + _channel_lines("Dest") + rf"(?:DialString: {_VALUE})?"
+)
 _DIAL_END = re.compile(
     _BEFORE
     + rf"(?:Channel: (?:(?!Uniqueid: ){_ANY})*Uniqueid: {_VALUE}Linkedid: {_ANY})?"
@@ -98,7 +100,7 @@ def _dial_begin(text: str) -> DialBegin | None:
         return None
     values = found.groups("")
     source = _snapshot(values[:_WIDTH]) if values[0] else None
-    return DialBegin(source, _snapshot(values[_WIDTH:]))
+    return DialBegin(source, _snapshot(values[_WIDTH : 2 * _WIDTH]), values[2 * _WIDTH])
 
 
 def _dial_end(text: str) -> DialEnd | None:

@@ -78,7 +78,8 @@ def _newstate(record: Newstate) -> tuple[str, Lines]:
 
 def _dial_begin(record: DialBegin) -> tuple[str, Lines]:
     source = () if record.source is None else _channel(record.source)
-    return "DialBegin", (*source, *_channel(record.destination, "Dest"))
+    string = [("DialString", record.dial_string)] if record.dial_string else []
+    return "DialBegin", (*source, *_channel(record.destination, "Dest"), *string)
 
 
 def _dial_end(record: DialEnd) -> tuple[str, Lines]:

@@ -89,6 +89,8 @@ class Channel:
     up: bool = False
     #: It was the destination of a dial.
     dialled: bool = False
+    #: What was dialled to reach it, as its technology spells it.
+    dial_string: str = ""
     #: Who dialled it, where that was told.
     dialled_by: "Channel | None" = None
     #: The phone that sends its call on to this channel, where nobody dials either (Page).

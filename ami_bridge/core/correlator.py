@@ -173,7 +173,7 @@ class Correlator:
         channel = self._channels.follow(event.destination)
         if channel is None or channel.dialled:
             return self._teller.wonder("repeated or late DialBegin", event.destination.uniqueid)
-        channel.dialled = True
+        channel.dialled, channel.dial_string = True, event.dial_string
         presented = Presented(channel.connected_line_num, channel.connected_line_name)
         if event.source is not None:
             source = self._channels.follow(event.source)

@@ -70,6 +70,7 @@ class Cause:
 
 
 _UNTOLD = Cause()
+_NUMBER = re.compile(r"[0-9*#+]+")
 
 
 def dialled_number(exten: str) -> str:
@@ -77,6 +78,14 @@ def dialled_number(exten: str) -> str:
     Give the number that *exten* is; Asterisk's special extensions (``s``, ``h``) are none.
     """
     return exten if len(exten) > 1 or exten.isdigit() else ""
+
+
+def number_in(dial_string: str) -> str:
+    """
+    Give the number in *dial_string*: ``155501@trunk``, ``trunk/155501``, ``trunk/sip:155501@host``.
+    """
+    number = dial_string.partition("@")[0].rpartition("/")[2].removeprefix("sip:")
+    return number if _NUMBER.fullmatch(number) else ""
 
 
 class Teller:
@@ -133,7 +142,8 @@ class Teller:
             # The phone that clicked shows the other party's number (section 5, Click-to-call).
             leg.caller_id_num = caller.own_caller_id_num or leg.extension
             leg.caller_id_name = caller.own_caller_id_name
-            leg.called_number = leg.origination.exten
+            dial_string = "" if dialled is None else dialled.dial_string
+            leg.called_number = leg.origination.exten or number_in(dial_string)
         leg.caller_extension = leg.extension
         if dialled is not None and dialled.is_extension:
             leg.called_extension = dialled.party.extension

@@ -96,7 +96,9 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
     find = _find_transferee if own and hop.linkedid else find_party
     party = find(channels, hop, number)
     if own and party is None:
-        hop.origination = Origination(hop)
+        hop.origination = Origination(
+            hop, caller_id_num=hop.connected_line_num, caller_id_name=hop.connected_line_name
+        )
         return Behind(ringing=hop.origination, through_local=through_local)
     if party is None:
         return Behind(through_local=True)

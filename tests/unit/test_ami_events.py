@@ -85,6 +85,11 @@ MODERN: list[tuple[str, dict[str, str], AmiEvent]] = [
     ("DialBegin", ALICE | DEST_BOB, DialBegin(ALICE_SNAPSHOT, BOB_SNAPSHOT)),
     ("DialBegin", DEST_BOB, DialBegin(None, BOB_SNAPSHOT)),
     (
+        "DialBegin",
+        DEST_BOB | {"DialString": "0003*002@trunk"},
+        DialBegin(None, BOB_SNAPSHOT, "0003*002@trunk"),
+    ),
+    (
         "DialEnd",
         ALICE | DEST_BOB | {"DialStatus": "BUSY"},
         DialEnd("1795408646.1", "1795408646.2", DialStatus.BUSY),

@@ -58,7 +58,7 @@ def _newchannel(channel: ChannelSnapshot, *, legacy: bool) -> Newchannel:
 records: st.SearchStrategy[AmiEvent] = st.one_of(
     st.builds(_newchannel, snapshots, legacy=st.booleans()),
     st.builds(Newstate, snapshots),
-    st.builds(DialBegin, st.none() | snapshots, snapshots),
+    st.builds(DialBegin, st.none() | snapshots, snapshots, texts),
     st.builds(DialEnd, texts, words, statuses, texts),
     st.builds(DialEnd, words, st.just(""), statuses, st.just("")),
     st.builds(Hangup, snapshots, st.none() | st.integers(0, 127), texts),

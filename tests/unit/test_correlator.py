@@ -19,6 +19,7 @@ from ami_bridge.core.call_events import CallStatus, EventType
 from ami_bridge.core.correlator import CorrelatorSettings
 from ami_bridge.core.course import PICKUP_PATIENCE
 from ami_bridge.core.extensions import WhoIsWho, default_patterns
+from ami_bridge.core.telling import number_in
 from tests.unit.stage import Stage
 
 ANN, BEN, CAT = "PJSIP/0003*001-a", "PJSIP/0003*002-b", "PJSIP/0003*003-c"
@@ -560,6 +561,25 @@ def test_a_click_during_a_transfer_is_no_recall(
     stage.dials(None, "PJSIP/0003*001-e", conn=number)
 
     assert stage.heard[before:] == ([] if heard is None else [heard])
+
+
+@pytest.mark.parametrize(
+    ("dial_string", "number"),
+    [
+        pytest.param("15551234567@trunk", "15551234567", id="PJSIP and SIP"),
+        pytest.param("trunk/15551234567", "15551234567", id="SIP, IAX2, DAHDI"),
+        pytest.param("PJSIP/0003*002", "0003*002", id="a queue's spelling"),
+        pytest.param("trunk/sip:+15551234567@sip.example.org", "+15551234567", id="a URI"),
+        pytest.param("trunk/sip:front-desk@sip.example.org", "", id="a name"),
+        pytest.param("user:secret@host", "", id="a secret"),
+        pytest.param("", "", id="untold"),
+    ],
+)
+def test_number_in_a_dial_string(dial_string: str, number: str) -> None:
+    """
+    A dial string gives the number that is called, and nothing else that is in it.
+    """
+    assert number_in(dial_string) == number
 
 
 def test_what_is_said_twice_is_no_news(stage: Stage) -> None:
