@@ -106,7 +106,7 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         party,
         party.out_leg,
         feature_number=hop.exten if hop.is_local else "",
-        keyed=_has_talked(party) and not _was_answered(hop),
+        keyed=not hop.dialled and not _was_answered(hop),
         through_local=True,
     )
 

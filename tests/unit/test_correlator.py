@@ -526,7 +526,6 @@ def test_a_consultation_is_not_somebody_elses(stage: Stage) -> None:
     stage.new(local, "003", of=TRUNK)
     stage.new(far, "003", of=TRUNK, num="0003*002", state=ChannelState.RING)
     stage.play(LocalBridge(stage[local].uniqueid, stage[far].uniqueid))
-    stage.dials(None, local, conn="0003*002")
     stage.new(CAT, of=TRUNK)
     stage.dials(far, CAT, exten="003")
 
