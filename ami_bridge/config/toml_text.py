@@ -47,6 +47,8 @@ def parse(text: str, source: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(source, [_syntax_problem(str(error), text)]) from error
+    except RecursionError as error:
+        raise ConfigError(source, [Problem("", "not TOML: nested too deeply")]) from error
 
 
 def _syntax_problem(message: str, text: str) -> Problem:

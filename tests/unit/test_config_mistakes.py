@@ -38,6 +38,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 SYNTAX = [
     pytest.param("\na = \n", "line 2, column 5", "not TOML: Invalid value", id="no value"),
     pytest.param("\n[x", "line 2, column 3", "not TOML: ", id="the file ends too early"),
+    pytest.param("a = " + "[" * 20_000, "", "not TOML: nested too", id="too many brackets"),
     pytest.param("a = 1\na = 2\n", "line 2, column 6", "not TOML: Cannot over", id="twice"),
     pytest.param('feature_codes = ["\\d"]', "line 1, column 2", "single quotes", id="a backslash"),
 ]
