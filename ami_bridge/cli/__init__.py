@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 
 import click
 
@@ -40,6 +41,9 @@ Exit codes:
 Shell completion: eval "$(_AMI_BRIDGE_COMPLETE=bash_source ami-bridge)", or zsh_source,
 or fish_source; see docs/reference/cli.md.
 """
+
+#: So many of the innermost places of an error of our own are named.
+_PLACES = 6
 
 
 class _Commands(click.Group):
@@ -102,6 +106,7 @@ def main() -> None:
     """
     Run the command line, and end with the exit code that says who has to act.
     """
+    _open_closed_streams()
     colour = False if "NO_COLOR" in os.environ else None
     try:
         # What `Context.exit` was given is returned; a command itself returns nothing.
@@ -117,3 +122,31 @@ def main() -> None:
     except OSError as error:
         click.secho(f"{error.filename or 'ami-bridge'}: {error.strerror or error}", err=True)
         sys.exit(os.EX_IOERR)
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        click.secho(_own_error(error), err=True, fg="red", color=colour)
+        sys.exit(AmiBridgeError.exit_code)
+
+
+def _open_closed_streams() -> None:
+    """
+    Let nothing be read from, and nothing be written to, a standard stream that is closed.
+
+    Else its descriptor would be that of the next file that is opened, such as the store.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _own_error(error: Exception) -> str:
+    """
+    Say what a report of *error*, which nobody expected, has to say.
+    """
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)[-_PLACES:]
+    places = ", ".join(f"{os.path.basename(one.filename)}:{one.lineno}" for one in frames)  # noqa: PTH119
+    return (
+        f"ami-bridge {__version__}: an error of its own, please report it: "
+        f"{type(error).__name__}: {error} (at {places})"
+    )

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from ami_bridge import __version__
 from ami_bridge.adapters.manager_session import Action, ManagerSession
 from ami_bridge.adapters.simulator import Simulator
-from ami_bridge.cli import cli
+from ami_bridge.cli import cli, main
 from ami_bridge.cli.simulate import playlist
 from tests.replaying import FIXTURES
 
@@ -75,6 +75,45 @@ def test_help_lists_commands_and_exit_codes() -> None:
 
     assert all(name in told for name in ("run", "check", "replay", "simulate", "demo"))
     assert all(code in told for code in ("65", "69", "77", "78"))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_may_be_closed(closed: str) -> None:
+    """
+    A command that nobody gave a standard stream does its work without.
+    """
+    told = subprocess.run(
+        ["sh", "-c", f'"$0" -m ami_bridge replay - {closed}', sys.executable],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        timeout=60,
+        check=False,
+    )
+
+    assert told.returncode == 0
+    assert "Traceback" not in told.stderr
+
+
+def test_an_error_of_our_own_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    What nobody expected has an exit code of its own and says where it was, without a traceback.
+    """
+
+    def fail(**_: object) -> None:
+        raise ExceptionGroup("tasks", [ZeroDivisionError("no reason")])
+
+    monkeypatch.setattr(cli, "main", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 70
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "please report it: ZeroDivisionError: no reason" in told
 
 
 def test_check_says_how_the_rules_are_understood(tmp_path: Path) -> None:
