@@ -4,6 +4,7 @@ A receiver of call-event requests, as `ami-bridge receive` runs it: it shows wha
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -14,8 +15,23 @@ from urllib.parse import parse_qsl
 import attrs
 from aiohttp import web
 
+log = logging.getLogger(__name__)
+
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """
+    Take what the server wonders about as one sentence: whoever sent it is at fault, not we.
+    """
+    if record.exc_info and (error := record.exc_info[1]) is not None:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {reason}", (), None
+    return True
+
+
+log.addFilter(_in_one_line)
 
 
 @attrs.frozen
@@ -58,7 +74,8 @@ class Receiver:
     _runner: web.ServerRunner | None = attrs.field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
-        server = web.Server(self._answer, access_log=None)
+        # The bridge compresses nothing; what somebody else has compressed is refused.
+        server = web.Server(self._answer, access_log=None, logger=log, auto_decompress=False)
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -95,7 +112,7 @@ class Receiver:
             status, problem = 405, "expected GET or POST"
         else:
             try:
-                parameters |= _read_body(request.content_type, await request.read())
+                parameters |= _read_body(request, await request.read())
             except web.HTTPRequestEntityTooLarge:
                 status, problem = 413, "the body is too long"
             except ValueError as error:
@@ -117,20 +134,30 @@ class Receiver:
         return web.Response(status=status, text=f"{problem or 'OK'}\n" if status != 500 else "\n")
 
 
-def _read_body(content_type: str, body: bytes) -> dict[str, str]:
+def _read_body(request: web.BaseRequest, body: bytes) -> dict[str, str]:
     """
-    Read the parameters in *body*, or raise `ValueError`.
+    Read the parameters in the *body* of *request*, or raise `ValueError`.
     """
+    content_type = request.content_type
     if not body:
         return {}
+    if encoding := request.headers.get("Content-Encoding"):
+        raise ValueError(f"the body is compressed ({encoding}), which is not read here")
+    if content_type not in (_JSON, _FORM):
+        raise ValueError(f"the body is {content_type}, neither a form nor JSON")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
     if content_type == _JSON:
-        found = json.loads(body)
+        try:
+            found = json.loads(text)
+        except RecursionError:
+            raise ValueError("the JSON body is nested too deeply") from None
         if not isinstance(found, dict):
             raise ValueError("the JSON body is no object")
         return {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in found.items()
         }
-    if content_type == _FORM:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
-    raise ValueError(f"the body is {content_type}, neither a form nor JSON")
+    return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))

@@ -21,6 +21,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import AsteriskSettings, Config, DeliverySettings, PbxSettings
 from ami_bridge.signals import stop_on_signals
 
+from .receive import Screen
 from .simulate import playlist
 
 #: The recordings, in this order, with what happens in them.
@@ -73,9 +74,10 @@ class Demo:
         folder = resources.files("ami_bridge") / "demo_calls"
         chunks = playlist(tuple(str(folder / f"{story}.ami.gz") for story in STORIES))
         stop = asyncio.Event()
+        screen = Screen(self._receive, stop)
         with stop_on_signals(stop):
             async with (
-                Receiver(self._receive) as receiver,
+                Receiver(screen.tell) as receiver,
                 Simulator(chunks, speed=_SPEED) as simulator,
             ):
                 self._introduce(simulator.port, receiver.url)
@@ -84,6 +86,7 @@ class Demo:
                 await self._wait_for_the_end(simulator, stop)
                 stop.set()
                 left = await bridge
+        screen.check()
         self._sum_up(left)
 
     def _introduce(self, port: int, url: str) -> None:

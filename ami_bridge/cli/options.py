@@ -2,8 +2,11 @@
 Options that several commands have.
 """
 
+import contextlib
+import math
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,40 @@ _F = Callable[..., Any]
 
 #: Where the rules of an installed bridge are.
 SYSTEM_RULES = Path("/etc/ami-bridge/rules.toml")
+
+
+class NumberRange(click.FloatRange):
+    """
+    A number in a range: `nan` and `inf` are none.
+    """
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """
+        Give *value* as a number.
+        """
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of any use here", param, ctx)
+        return number
+
+
+@contextlib.contextmanager
+def listening_on(host: str, port: int) -> Iterator[None]:
+    """
+    Have an OSError of the block, which begins to listen, name the address and what to do.
+    """
+    try:
+        yield
+    except socket.gaierror as error:
+        reason = f"{error.strerror}; --host is a name or an address of this machine"
+        raise OSError(error.errno, reason, host) from error
+    except OSError as error:
+        # asyncio repeats the address in the error's own text.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason += "; --port names another port, and 0 one that is free"
+        raise OSError(error.errno, reason, f"{host}:{port}") from error
 
 
 def rules_option(command: _F) -> _F:

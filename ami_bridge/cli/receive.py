@@ -3,13 +3,19 @@
 """
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 
+import attrs
 import click
 
 from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.core.destinations import Destinations
 from ami_bridge.signals import stop_on_signals
+
+from .columns import visible
+from .options import NumberRange, listening_on
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - it is asked for, or not
 
@@ -19,14 +25,14 @@ _ANY = ("0.0.0.0", "::")  # noqa: S104 - it is asked for, or not
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
     "--fail-rate",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=0.0,
     metavar="P",
     help="Answer 500 with this probability, to see retries.",
 )
 @click.option(
     "--delay",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=0.0,
     metavar="S",
     help="Wait so many seconds before answering.",
@@ -40,9 +46,12 @@ def command(port: int, host: str, fail_rate: float, delay: float) -> None:
 
 async def _receive(host: str, port: int, fail_rate: float, delay: float) -> None:
     stop = asyncio.Event()
-    receiver = Receiver(show, host=host, port=port, fail_rate=fail_rate, delay_seconds=delay)
+    screen = Screen(show, stop)
+    receiver = Receiver(screen.tell, host=host, port=port, fail_rate=fail_rate, delay_seconds=delay)
     with stop_on_signals(stop):
-        async with receiver:
+        async with contextlib.AsyncExitStack() as opened:
+            with listening_on(host, port):
+                await opened.enter_async_context(receiver)
             click.echo(f"listening on {receiver.url}; Ctrl-C ends it", err=True)
             reason = Destinations().why_not_by_name(host)
             # Where any address of this machine will do, it is not said which one to allow.
@@ -50,6 +59,36 @@ async def _receive(host: str, port: int, fail_rate: float, delay: float) -> None
                 line = reason.rpartition(": ")[2]
                 click.secho(f"rules that send here need, in [delivery]: {line}", err=True, dim=True)
             await stop.wait()
+    screen.check()
+
+
+@attrs.define(eq=False)
+class Screen:
+    """
+    Where requests are shown by *show*; once it cannot be written to, *stop* is set.
+    """
+
+    show: Callable[[Received], None]
+    stop: asyncio.Event
+    _failure: OSError | None = attrs.field(default=None, init=False)
+
+    def tell(self, received: Received) -> None:
+        """
+        Show *received*, as long as that can be done.
+        """
+        if self._failure is None:
+            try:
+                self.show(received)
+            except OSError as error:
+                self._failure = error
+                self.stop.set()
+
+    def check(self) -> None:
+        """
+        Raise the OSError that ended the showing, if one did.
+        """
+        if self._failure is not None:
+            raise self._failure
 
 
 def show(received: Received) -> None:
@@ -59,10 +98,10 @@ def show(received: Received) -> None:
     clock = time.strftime("%H:%M:%S", time.localtime(received.time))
     good = received.status < 300
     status = click.style(str(received.status), fg="green" if good else "red")
-    click.echo(f"{clock} {status} {received.method} {received.path}")
+    click.echo(f"{clock} {status} {received.method} {visible(received.path)}")
     if received.problem:
-        click.secho(f"    {received.problem}", fg="red")
+        click.secho(f"    {visible(received.problem)}", fg="red")
     width = max((len(name) for name in received.parameters), default=0)
     for name, value in received.parameters.items():
-        label = click.style(f"{name:<{width}}", dim=True)
-        click.echo(f"    {label}  {value}")
+        label = click.style(f"{visible(name):<{width}}", dim=True)
+        click.echo(f"    {label}  {visible(value)}")

@@ -20,7 +20,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import AsteriskSettings
 from ami_bridge.signals import stop_on_signals
 
-from .options import load_rules, one_pbx, pbx_option, rules_option
+from .options import NumberRange, load_rules, one_pbx, pbx_option, rules_option
 
 
 @click.command("record")
@@ -34,7 +34,7 @@ from .options import load_rules, one_pbx, pbx_option, rules_option
 @rules_option
 @pbx_option
 @click.option(
-    "--duration", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S s."
+    "--duration", type=NumberRange(min=0, min_open=True), metavar="S", help="End after S s."
 )
 @click.option("--all-events", is_flag=True, help="Record every event class, not only the needed.")
 @click.option("--anonymise", is_flag=True, help="Replace numbers, names and addresses.")

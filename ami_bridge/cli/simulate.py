@@ -14,6 +14,7 @@ from ami_bridge.adapters.simulator import Chunks, Playing, Simulator
 from ami_bridge.errors import RecordingError
 from ami_bridge.signals import stop_on_signals
 
+from .options import listening_on
 from .replay import Speed
 
 
@@ -75,7 +76,9 @@ async def _simulate(files: tuple[str, ...], simulator: Simulator) -> None:
             list(itertools.islice(Recording(file).chunks(), 1))
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with simulator:
+        async with contextlib.AsyncExitStack() as opened:
+            with listening_on(simulator.host, simulator.port):
+                await opened.enter_async_context(simulator)
             address = f"{simulator.host}:{simulator.port}"
             click.echo(f"AMI at {address}; Ctrl-C ends it", err=True)
             await stop.wait()

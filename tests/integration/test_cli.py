@@ -4,17 +4,22 @@ Commands that need no daemon: check, record, receive's neighbours, and the door 
 
 import asyncio
 import contextlib
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from ami_bridge import __version__
 from ami_bridge.adapters.manager_session import Action, ManagerSession
+from ami_bridge.adapters.receiver import Received
 from ami_bridge.adapters.simulator import Simulator
 from ami_bridge.cli import cli, main
+from ami_bridge.cli.receive import show
 from ami_bridge.cli.simulate import playlist
 from tests.replaying import FIXTURES
 
@@ -307,3 +312,70 @@ def test_demo_ends_by_itself_and_delivers_everything() -> None:
 
     assert told.returncode == 0, told.stderr
     assert "5 calls, 23 call events, 23 requests received, 0 left" in told.stdout
+
+
+@pytest.mark.parametrize("command", [("receive", "-p"), ("simulate", str(STORY), "-p")])
+def test_a_port_that_is_taken_is_named(command: tuple[str, ...]) -> None:
+    """
+    A server that cannot listen says where it cannot, and which option helps.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = ami_bridge(*command, str(port))
+
+    assert told.returncode == 74
+    assert told.stderr.startswith(f"127.0.0.1:{port}: Address already in use; --port")
+
+
+def test_a_host_that_nobody_knows_is_named() -> None:
+    """
+    A name that is not resolved stands in the message.
+    """
+    told = ami_bridge("receive", "--host", "nosuch.invalid", "-p", "0")
+
+    assert told.returncode == 74
+    assert told.stderr.startswith("nosuch.invalid: ")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_what_is_no_number_is_refused(number: str) -> None:
+    """
+    A time without an end, or none at all, is a wrong command line.
+    """
+    assert CliRunner().invoke(cli, ["receive", "--delay", number]).exit_code == 2
+
+
+def test_receive_ends_with_its_reader() -> None:
+    """
+    When nobody reads the output any more, the next request ends `receive`.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ami_bridge", "receive", "-p", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+    ) as receiver:
+        assert receiver.stdout is not None
+        assert receiver.stderr is not None
+        receiver.stderr.readline()
+        receiver.stdout.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?x=1", timeout=5) as answer:
+            assert answer.status == 200
+
+        assert receiver.wait(5) == 141
+        assert "Traceback" not in receiver.stderr.read()
+
+
+def test_what_arrives_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    What a terminal would obey is shown as a mark.
+    """
+    parameters = {"CallerIDName": "\x1b[2JAlice\ud800", "\x9b1m": ""}
+    show(Received(0.0, "GET", "/\x07", parameters, {}, 200))
+
+    shown = capsys.readouterr().out
+    assert "Alice" in shown
+    assert not {"\x1b", "\x07", "\x9b", "\ud800"} & set(click.unstyle(shown))

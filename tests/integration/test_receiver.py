@@ -38,6 +38,7 @@ async def ask(receiver: Receiver, method: str, path: str, **how: Any) -> tuple[i
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
 JSON = {"Content-Type": "application/json"}
+GZIP = {**FORM, "Content-Encoding": "gzip"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,10 @@ async def test_parameters(
         pytest.param("POST", {"data": b"[1]", "headers": JSON}, 400, "no object", id="a list"),
         pytest.param("POST", {"data": b"{", "headers": JSON}, 400, "Expecting", id="no JSON"),
         pytest.param("POST", {"data": b"x=%ff", "headers": FORM}, 400, "utf-8", id="no UTF-8"),
-        pytest.param("POST", {"data": b"\xff", "headers": FORM}, 400, "utf-8", id="no text"),
+        pytest.param("POST", {"data": b"\xff", "headers": FORM}, 400, "UTF-8", id="no text"),
+        pytest.param("POST", {"data": b"\xff\xfe", "headers": JSON}, 400, "UTF-8", id="UTF-16"),
+        pytest.param("POST", {"data": b"[" * 10**6, "headers": JSON}, 400, "deeply", id="deep"),
+        pytest.param("POST", {"data": b"x", "headers": GZIP}, 400, "gzip", id="compressed"),
         pytest.param("POST", {"data": b"x"}, 400, "neither a form nor JSON", id="no type"),
         pytest.param(
             "POST", {"data": BytesIO(bytes(2**21)), "headers": FORM}, 413, "too long", id="long"
@@ -99,6 +103,33 @@ async def test_what_cannot_be_read(
     assert answer[0] == heard[0].status == status
     assert problem in heard[0].problem
     assert problem in answer[1]
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "400", id="no HTTP"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx", "lost", id="gone"
+        ),
+    ],
+)
+async def test_what_is_no_request(
+    octets: bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Bytes that are no HTTP, and a client that goes away, are told in one line.
+    """
+    async with Receiver(lambda _: None) as receiver:
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        writer.write(octets)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    (record,) = caplog.records
+    assert reason in record.getMessage()
+    assert record.exc_info is None
 
 
 @pytest.mark.parametrize(("dice", "status"), [(0.29, 500), (0.3, 200)])
