@@ -5,6 +5,7 @@ Writes recordings: the bytes exactly as they came, and beside them when they cam
 import contextlib
 import gzip
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -55,20 +56,31 @@ class RecordingWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._octets = None
-        self._files.close()
+        with self._naming_the_file():
+            self._files.close()
 
     def write(self, octets: bytes, arrival: float) -> None:
         """
         Append one read, which came at *arrival* (seconds since the epoch).
         """
-        self._append(octets, arrival, str(len(octets)))
+        with self._naming_the_file():
+            self._append(octets, arrival, str(len(octets)))
         self.position += len(octets)
 
     def end(self, time: float, how: str = "EOF") -> None:
         """
         Note *how* the connection ended: ``EOF``, ``RESET`` and why, ...
         """
-        self._append(b"", time, " ".join(how.split()))
+        with self._naming_the_file():
+            self._append(b"", time, " ".join(how.split()))
+
+    @contextlib.contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self.path)
+            raise
 
     def _append(self, octets: bytes, time: float, last_word: str) -> None:
         if self._octets is None:

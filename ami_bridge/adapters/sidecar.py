@@ -16,6 +16,9 @@ from ami_bridge.errors import RecordingError
 
 from .stored_bytes import StoredBytes
 
+#: Ends of the names of files that have a sidecar.
+RECORDINGS = (".ami", ".ami.gz")
+
 _LINE = re.compile(rb"([0-9]+(?:\.[0-9]+)?) ([0-9]+) (?:([0-9]+)|([A-Za-z].*))")
 #: A longer read is none; asyncio's are up to 256 KiB.
 _LONGEST_READ = 16 * 1024 * 1024
@@ -48,7 +51,7 @@ def find_sidecar(recording: Path) -> Path | None:
     """
     Find the sidecar of *recording*, compressed or not; only recordings (``.ami``) have one.
     """
-    if not recording.name.endswith((".ami", ".ami.gz")):
+    if not recording.name.endswith(RECORDINGS):
         return None
     plain = sidecar_of(recording)
     compressed = plain.with_name(f"{plain.name}.gz")

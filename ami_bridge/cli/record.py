@@ -13,7 +13,7 @@ import click
 
 from ami_bridge.adapters.ami_session import AmiSession
 from ami_bridge.adapters.recorder import RecordingWriter
-from ami_bridge.adapters.sidecar import sidecar_of
+from ami_bridge.adapters.sidecar import RECORDINGS, sidecar_of
 from ami_bridge.core.anonymise import Anonymiser
 from ami_bridge.errors import AmiLost
 from ami_bridge.logs import log_to
@@ -58,12 +58,15 @@ def command(
     settings = config.pbxs[0].asterisk
     if all_events:
         settings = attrs.evolve(settings, events="on")
+    if not output.name.endswith(RECORDINGS):
+        reason = f"{output} is neither NAME.ami nor NAME.ami.gz: replay would not find its times"
+        raise click.BadParameter(reason, param_hint="--output")
     taken = [str(path) for path in (output, sidecar_of(output)) if path.exists()]
     if taken and not overwrite:
         raise click.ClickException(f"{taken[0]} exists; --overwrite replaces it")
     log_to(level="warning")
-    with RecordingWriter(output, overwrite=overwrite) as writer:
-        _Recorder(writer, anonymise=anonymise).record(settings, duration)
+    writer = RecordingWriter(output, overwrite=overwrite)
+    _Recorder(writer, anonymise=anonymise).record(settings, duration)
 
 
 class _Recorder:
@@ -77,16 +80,19 @@ class _Recorder:
         self._anonymiser = Anonymiser(secrets.token_bytes(32)) if anonymise else None
         self._stop = asyncio.Event()
         self._failure: OSError | None = None
+        #: What came before the login was accepted; None since there is a file.
+        self._held: list[tuple[bytes, float]] | None = []
 
     def record(self, settings: AsteriskSettings, duration: float | None) -> None:
         """
         Record for *duration* seconds, or until a signal or the end of the connection.
         """
-        lost = asyncio.run(self._record(settings, duration))
-        if self._failure is not None:
-            raise self._failure
-        if self._anonymiser is not None and (rest := self._anonymiser.finish()):
-            self._writer.write(rest, time.time())
+        with contextlib.ExitStack() as files:
+            lost = asyncio.run(self._record(settings, duration, files))
+            if self._failure is not None:
+                raise self._failure
+            if self._anonymiser is not None and (rest := self._anonymiser.finish()):
+                self._writer.write(rest, time.time())
         click.echo(f"{self._writer.position} bytes in {self._writer.path}", err=True)
         if lost is not None:
             raise lost
@@ -95,6 +101,9 @@ class _Recorder:
         """
         Write what came; a disk that is full ends the recording, which has no gap then.
         """
+        if self._held is not None:
+            self._held.append((octets, arrival))
+            return
         if self._failure is not None:
             return
         try:
@@ -109,10 +118,19 @@ class _Recorder:
         if octets:
             self._writer.write(octets, arrival)
 
-    async def _record(self, settings: AsteriskSettings, duration: float | None) -> AmiLost | None:
+    async def _record(
+        self, settings: AsteriskSettings, duration: float | None, files: contextlib.ExitStack
+    ) -> AmiLost | None:
+        """
+        Record into a file that *files* closes; where nobody logs in, there is no file.
+        """
         stop = self._stop
         with stop_on_signals(stop):
             async with AmiSession(settings, on_bytes=self._take) as session:
+                files.enter_context(self._writer)
+                held, self._held = self._held or [], None
+                for octets, arrival in held:
+                    self._take(octets, arrival)
                 click.echo(f"recording {settings.address}; Ctrl-C ends it", err=True)
                 listening = asyncio.create_task(session.listen(), name="listen")
                 stopping = asyncio.create_task(stop.wait(), name="stop")

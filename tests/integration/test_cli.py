@@ -287,7 +287,37 @@ async def test_a_full_disk_ends_a_recording(tmp_path: Path) -> None:
         )
 
     assert told.returncode == 74
-    assert "No space left on device" in told.stderr
+    assert told.stderr.splitlines()[-1] == f"{full}: No space left on device"
+
+
+def test_where_nobody_logs_in_there_is_no_recording(tmp_path: Path) -> None:
+    """
+    A PBX that is away leaves no empty files, and the recording that is there as it is.
+    """
+    taken = tmp_path / "taken.ami"
+    rules = rules_for(tmp_path, 1)
+    told = ami_bridge("record", "-o", str(taken), "--rules", str(rules))
+
+    assert told.returncode == 69
+    assert {path.name for path in tmp_path.iterdir()} == {"rules.toml", "secret"}
+
+    taken.write_text("precious")
+    told = ami_bridge("record", "-o", str(taken), "--overwrite", "--rules", str(rules))
+
+    assert told.returncode == 69
+    assert taken.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["-", "taken.ts", "taken", "taken.gz"])
+def test_a_recording_is_two_files(tmp_path: Path, name: str) -> None:
+    """
+    A name that leaves no place for the times of arrival is refused.
+    """
+    told = ami_bridge("record", "-o", name, "--rules", str(rules_for(tmp_path, 1)), cwd=tmp_path)
+
+    assert told.returncode == 2
+    assert "--output" in told.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"rules.toml", "secret"}
 
 
 def test_a_recording_is_not_overwritten(tmp_path: Path) -> None:
