@@ -152,7 +152,10 @@ class AmiActionRefused(AmiError):  # noqa: N818 - as above
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.address} refused the action {self.action}: {self.reason}"
+        return (
+            f"{self.address} refused the action {self.action}: {self.reason}; "
+            "`ami-bridge check --connect` says what the manager user lacks"
+        )
 
 
 class BridgeUnreachable(AmiBridgeError):  # noqa: N818 - as above

@@ -358,7 +358,8 @@ def _key(challenge: str, secret: str) -> str:
 
 def _why_unreachable(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not trusted: {error.verify_message}"
+        hint = "see ca_file and server_name in [asterisk.tls]"
+        return f"its TLS certificate is not trusted: {error.verify_message.rstrip('.')}; {hint}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error}): is this the manager's TLS port?"
     if isinstance(error, UnicodeError):

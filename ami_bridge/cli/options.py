@@ -103,7 +103,22 @@ def find_rules(given: Path | None) -> Path | None:
     if given is not None:
         return given
     here = Path("rules.toml")
-    return next((path for path in (here, SYSTEM_RULES) if path.exists()), None)
+    return next((path for path in (here, SYSTEM_RULES) if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """
+    Tell whether *path* names something, although it may not be readable or lead nowhere.
+
+    Such rules are a mistake to be told; without them others would hold.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def load_rules(

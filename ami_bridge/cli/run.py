@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import logging
 from pathlib import Path
 
 import click
@@ -15,7 +16,9 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import Config
 from ami_bridge.signals import stop_on_signals
 
-from .options import find_rules, load_rules, rules_option
+from .options import find_rules, rules_option
+
+log = logging.getLogger(__name__)
 
 
 @click.command("run")
@@ -40,9 +43,18 @@ def command(rules: Path | None, log_format: str, log_level: str) -> None:
     at once. SIGHUP, or a change of the file, loads the rules again; rules with a mistake are
     refused and the old ones stay in force.
     """
-    config = load_rules(rules, secret_needed=True, credentials_needed=True)
+    path = find_rules(rules)
+    config = load_config(path)
     log_to(level=log_level, form=log_format)
-    asyncio.run(_run(config, find_rules(rules)))
+    for problem in config.warnings:
+        log.warning("rules", extra={"key": problem.path, "problem": problem.message})
+    enabled = sum(rule.enabled for rule in config.rules)
+    fields = {"rules": str(config.source or "none, the defaults hold"), "requests": enabled}
+    if enabled:
+        log.info("starting", extra=fields)
+    else:
+        log.warning("nobody will be told of anything: no request is enabled", extra=fields)
+    asyncio.run(_run(config, path))
 
 
 async def _run(config: Config, path: Path | None) -> None:

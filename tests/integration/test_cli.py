@@ -148,6 +148,18 @@ def test_check_names_every_mistake(tmp_path: Path) -> None:
     assert 'did you mean "Dial-In"' in told.stderr
 
 
+def test_rules_that_lead_nowhere_are_a_mistake(tmp_path: Path) -> None:
+    """
+    A link to rules that are gone does not mean that there are no rules.
+    """
+    (tmp_path / "rules.toml").symlink_to("gone.toml")
+
+    told = ami_bridge("check", cwd=tmp_path)
+
+    assert told.returncode == 78
+    assert "cannot be read: No such file or directory" in told.stderr
+
+
 def test_a_pbx_that_is_not_there(tmp_path: Path) -> None:
     """
     check --connect says what it could not reach, with exit code 69.

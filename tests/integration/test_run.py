@@ -5,6 +5,7 @@ The daemon as its operator runs it: a process, a rules file, signals.
 import asyncio
 import functools
 import itertools
+import json
 import signal
 import socket
 from collections.abc import Callable
@@ -50,6 +51,25 @@ async def test_a_call_becomes_requests_and_a_signal_ends_it(
         bridge.process.send_signal(signal.SIGTERM)
 
         assert await bridge.ends_with() == 0
+
+
+async def test_a_bridge_that_tells_nobody_says_so(tmp_path: Path) -> None:
+    """
+    Without any request the daemon runs, and warns of it with the file that it looked into.
+    """
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[asterisk]\nport = 1\nsecret = "x"\n[store]\npath = ":memory:"\n')
+    async with bridge_with(rules) as bridge:
+        line = await bridge.wait_for_log("nobody will be told of anything")
+
+        assert "rules.toml" in line
+        await bridge.wait_for_log("no connection to Asterisk")
+        bridge.process.send_signal(signal.SIGTERM)
+        assert await bridge.ends_with() == 0
+
+    # Where stderr is no terminal every line is JSON, what deserves a second look included.
+    lines = [json.loads(line) for line in bridge.log]
+    assert "asterisk.secret" in [line.get("key") for line in lines]
 
 
 async def test_a_stop_delivers_what_is_owed(write_rules: Callable[..., Path]) -> None:
