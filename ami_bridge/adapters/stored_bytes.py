@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ami_bridge.errors import RecordingError
 
@@ -50,7 +50,9 @@ class StoredBytes:
         if not isinstance(self._source, Path | str):
             yield from self._read(self._source)
         elif str(self._source) == STANDARD_INPUT:
-            yield from self._read(sys.stdin.buffer)
+            # Unbuffered: a thread that waits in a buffer's lock would not let Python end.
+            buffered = sys.stdin.buffer
+            yield from self._read(cast("BinaryIO", getattr(buffered, "raw", buffered)))
         else:
             with Path(self._source).open("rb", buffering=0) as stored:
                 self.total = Path(self._source).stat().st_size

@@ -31,6 +31,18 @@ def padded(text: str, width: int) -> str:
     return text + " " * room
 
 
+def ending(text: str, width: int) -> str:
+    """
+    Give *text*, or as much of its end as fits into *width* columns.
+    """
+    text = visible(text)
+    if _width(text) <= width:
+        return text
+    while text and _width(text) >= width:
+        text = text[1:]
+    return f"…{text}"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], widest: int) -> Iterator[str]:
     """
     Give the lines of a table whose columns are as wide as they have to be, but for the *widest*.

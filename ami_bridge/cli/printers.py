@@ -113,12 +113,14 @@ class Requests:
     def __init__(self, echo: Echo, *, as_json: bool) -> None:
         self._echo = echo
         self._as_json = as_json
-        self._count = 0
+        #: Call events, and the requests for them.
+        self._shown = self._count = 0
 
     def show(self, call_event: CallEvent, deliveries: Iterable[Delivery]) -> None:
         """
         Print *deliveries*.
         """
+        self._shown += 1
         for delivery in deliveries:
             self._count += 1
             if self._as_json:
@@ -134,9 +136,9 @@ class Requests:
 
     def finish(self) -> None:
         """
-        Say so if there was nothing to print.
+        Say so if nobody asks for what there was to print.
         """
-        if not self._count:
+        if self._shown and not self._count:
             click.secho("The rules ask for none of these events.", err=True, fg="yellow")
 
 

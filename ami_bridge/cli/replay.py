@@ -3,13 +3,15 @@
 """
 
 import asyncio
+import concurrent.futures
 import itertools
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -39,6 +41,8 @@ _BATCH = 256
 _MOST_WAITING = 2000
 #: A replay that delivered not everything ends so: EX_UNAVAILABLE.
 _UNDELIVERED = 69
+
+_Read = TypeVar("_Read")
 
 TimedMessage = tuple[AmiMessage, float | None]
 
@@ -152,6 +156,8 @@ class Replay:
         self._printer = self._make_printer(output, requests=requests)
         self._pace = Pace(speed)
         self._oddities: Counter[str] = Counter()
+        #: Messages that were read, and call events that were said.
+        self._read = self._said = 0
         #: What was damaged; all of it was told but the first, which ends the command.
         self.damage: list[RecordingError] = []
 
@@ -182,7 +188,7 @@ class Replay:
             store.subscribe(changed.set)
             sending = asyncio.create_task(sender.run(), name="sender")
             # Reading may wait for a pipe; the loop must not.
-            while batch := await asyncio.to_thread(lambda: list(itertools.islice(messages, size))):
+            while batch := await _aside(lambda: list(itertools.islice(messages, size))):
                 for message, arrived in batch:
                     if (wait := self._pace.wait_for(arrived)) > 0:
                         await asyncio.sleep(wait)
@@ -233,6 +239,7 @@ class Replay:
         """
         Replay one message; give the deliveries that follow.
         """
+        self._read += 1
         deliveries = self._pass_time(now)
         pipeline = self._pipeline
         listed = self._lists.take(message)
@@ -263,6 +270,7 @@ class Replay:
     def _show(self, call_events: list[CallEvent]) -> list[Delivery]:
         deliveries: list[Delivery] = []
         for call_event in call_events:
+            self._said += 1
             owed = self._pipeline.owe([call_event], time.time())
             self._printer.show(call_event, owed)
             deliveries += owed
@@ -273,8 +281,10 @@ class Replay:
         Print what is left, then what was odd; give the deliveries that follow.
         """
         deliveries = self._pass_time(None)
-        self._printer.finish()
         self._progress.hide()
+        self._printer.finish()
+        if not self._said:
+            self._say(self._why_nothing(), "yellow")
         for kind, count in (self._oddities + self._pipeline.anomalies).most_common():
             self._say(f"odd: {count} x {kind}")
         open_legs = self._pipeline.correlator.open_legs
@@ -284,9 +294,32 @@ class Replay:
             self._say(f"{legs} still open at the end: {extensions}")
         return deliveries
 
+    def _why_nothing(self) -> str:
+        if not self._read:
+            return "no call events: there is no event of a call in it"
+        return "no call events; `ami-bridge check` says which endpoints are extensions by the rules"
+
     def _say(self, sentence: str, colour: str | None = None) -> None:
         self._progress.hide()
         click.secho(sentence, err=True, fg=colour, dim=colour is None)
+
+
+async def _aside(read: Callable[[], _Read]) -> _Read:
+    """
+    Have *read* wait in a thread that does not keep the process from ending.
+
+    `asyncio.to_thread` has one that does: who interrupts would have to wait for the pipe.
+    """
+    done: concurrent.futures.Future[_Read] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            done.set_result(read())
+        except BaseException as error:  # noqa: BLE001 - whoever awaits it is told
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="reading", daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 class Pace:

@@ -5,17 +5,20 @@
 import asyncio
 import gzip
 import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.cli import cli
+from ami_bridge.cli.progress import progress_line
 from ami_bridge.cli.replay import Pace
 from ami_bridge.core.anonymise import anonymise
 from tests.integration.terminal import on_terminal
@@ -115,6 +118,57 @@ def test_long_input_shows_progress(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     *lines, damage = [line.rpartition("\x1b[2K")[2].strip() for line in seen.split("\n") if line]
     assert all(json.loads(line)["event"] for line in lines if line.startswith("{"))
     assert "damaged at byte 1000000" in damage
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 200])
+def test_progress_fits_on_a_line(columns: int) -> None:
+    """
+    The line of progress is narrower than the terminal: of a longer one some would stay.
+    """
+    for total in (None, 12_345_678):
+        line = click.unstyle(
+            progress_line("/a/long/way/to/\u4e2d\x1b/long.ami.gz", 5_000_000, total, columns)
+        )
+        assert len(line) < columns
+        assert "5.0 MB" in line or "41%" in line
+
+
+@pytest.mark.parametrize("how", [(), ("-o", "jsonl"), ("--requests",)])
+def test_nothing_is_said_in_words(how: tuple[str, ...]) -> None:
+    """
+    Where there is no call event, that is said, and not that the rules ask for none.
+    """
+    nothing = replay("-", *how, input=b"")
+    nobody = replay("-", *how, input=b"Event: Hangup\r\nChannel: X/1\r\nUniqueid: 1.1\r\n\r\n")
+
+    assert nothing.exit_code == nobody.exit_code == 0
+    assert nothing.stdout == nobody.stdout == ""
+    assert nothing.stderr == "no call events: there is no event of a call in it\n"
+    assert nobody.stderr.startswith("no call events; `ami-bridge check` says")
+
+
+@pytest.mark.parametrize("how", [(), ("--send",)])
+def test_a_signal_ends_the_waiting_for_a_pipe(how: tuple[str, ...]) -> None:
+    """
+    Ctrl-C ends a replay that waits for more, also one that sends.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "ami_bridge", "replay", "-", "-o", "jsonl", *how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=PROJECT,
+    ) as command:
+        assert command.stdin is not None
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdin.write(STORY.read_bytes())
+        command.stdin.flush()
+        command.stdout.readline()
+        command.send_signal(signal.SIGINT)
+
+        assert command.wait(10) == 130
+        assert b"Traceback" not in command.stderr.read()
 
 
 def test_standard_input_and_compression() -> None:
