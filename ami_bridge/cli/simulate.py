@@ -4,13 +4,16 @@
 
 import asyncio
 import contextlib
-import itertools
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 import click
 
 from ami_bridge.adapters.recording import Recording
 from ami_bridge.adapters.simulator import Chunks, Playing, Simulator
+from ami_bridge.adapters.stored_bytes import STANDARD_INPUT
 from ami_bridge.errors import RecordingError
 from ami_bridge.signals import stop_on_signals
 
@@ -18,9 +21,13 @@ from .options import listening_on
 from .replay import Speed
 
 
-def playlist(files: tuple[str, ...]) -> Callable[[], Chunks]:
+def playlist(
+    files: tuple[str, ...], tell: Callable[[RecordingError], None] | None = None
+) -> Callable[[], Chunks]:
     """
     Play *files* one after the other; the pauses between them are left out.
+
+    What is readable of a damaged one is played, and *tell* hears of the damage.
     """
 
     def chunks() -> Iterator[tuple[float | None, bytes]]:
@@ -28,7 +35,7 @@ def playlist(files: tuple[str, ...]) -> Callable[[], Chunks]:
         for file in files:
             first: float | None = None
             latest = clock
-            with contextlib.suppress(RecordingError):  # what is readable is played
+            try:
                 for time, octets in Recording(file).wire():
                     if time is None:
                         yield None, octets
@@ -36,6 +43,9 @@ def playlist(files: tuple[str, ...]) -> Callable[[], Chunks]:
                     first = time if first is None else first
                     latest = clock + time - first
                     yield latest, octets
+            except RecordingError as error:
+                if tell is not None:
+                    tell(error)
             clock = latest
 
     return chunks
@@ -64,16 +74,31 @@ def command(
     FILE is as for `replay`. Any user and secret will do. CoreShowChannels and Status list the
     channels that are up at that moment of the recordings.
     """
-    simulator = Simulator(
-        playlist(files), host=host, port=port, speed=speed, loop=loop, playing=Playing(play)
-    )
-    asyncio.run(_simulate(files, simulator))
+    with contextlib.ExitStack() as kept:
+        files = tuple(_read_again(file, kept) for file in files)
+        for file in files:  # what cannot be read is told before anybody connects
+            next(Recording(file).messages(None), None)
+        chunks = playlist(files, lambda error: click.secho(str(error), err=True, fg="red"))
+        simulator = Simulator(
+            chunks, host=host, port=port, speed=speed, loop=loop, playing=Playing(play)
+        )
+        asyncio.run(_simulate(simulator))
 
 
-async def _simulate(files: tuple[str, ...], simulator: Simulator) -> None:
-    for file in files:  # a file that cannot be read is told before anybody connects
-        with contextlib.suppress(RecordingError):
-            list(itertools.islice(Recording(file).chunks(), 1))
+def _read_again(file: str, kept: contextlib.ExitStack) -> str:
+    """
+    Give the name of what can be read as often as clients come: standard input is kept in a file.
+    """
+    if file != STANDARD_INPUT:
+        return file
+    copy = tempfile.NamedTemporaryFile(prefix="standard-input-")  # noqa: SIM115 - *kept* closes it
+    kept.enter_context(copy)
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.flush()
+    return copy.name
+
+
+async def _simulate(simulator: Simulator) -> None:
     stop = asyncio.Event()
     with stop_on_signals(stop):
         async with contextlib.AsyncExitStack() as opened:

@@ -4,6 +4,7 @@ Commands that need no daemon: check, record, receive's neighbours, and the door 
 
 import asyncio
 import contextlib
+import gzip
 import socket
 import subprocess
 import sys
@@ -385,6 +386,56 @@ def test_what_is_no_number_is_refused(number: str) -> None:
     A time without an end, or none at all, is a wrong command line.
     """
     assert CliRunner().invoke(cli, ["receive", "--delay", number]).exit_code == 2
+
+
+def test_simulate_plays_standard_input_to_each_client(tmp_path: Path) -> None:
+    """
+    What came by a pipe is there for the second client, too.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "ami_bridge", "simulate", "-", "-p", "0", "--speed", "max"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=PROJECT,
+    ) as pbx:
+        assert pbx.stdin is not None
+        assert pbx.stderr is not None
+        pbx.stdin.write(STORY.read_bytes())
+        pbx.stdin.close()
+        port = int(pbx.stderr.readline().partition(b"127.0.0.1:")[2].partition(b";")[0])
+        rules = rules_for(tmp_path, port)
+        for name in ("one.ami", "two.ami"):
+            arguments = ("-o", str(tmp_path / name), "--rules", str(rules), "--duration", "1")
+            assert ami_bridge("record", *arguments).returncode == 0
+            assert b"Event: Hangup" in (tmp_path / name).read_bytes()
+        pbx.terminate()
+        assert pbx.wait(10) == 0
+
+
+def test_simulate_refuses_what_is_no_recording() -> None:
+    """
+    A file of which nothing can be played is told before anybody connects.
+    """
+    told = ami_bridge("simulate", str(PROJECT / "README.md"), "-p", "0")
+
+    assert told.returncode == 65
+    assert "README.md: damaged at byte 0: no AMI message in it" in told.stderr
+
+
+def test_simulate_tells_of_damage(tmp_path: Path) -> None:
+    """
+    What is readable of a damaged recording is played, and the damage is told.
+    """
+    cut = tmp_path / "cut.ami.gz"
+    cut.write_bytes(gzip.compress(STORY.read_bytes())[:-100])
+    told: list[str] = []
+
+    played = list(playlist((str(cut),), lambda error: told.append(str(error)))())
+
+    assert b"Event: Newchannel" in b"".join(octets for _, octets in played)
+    assert told == [
+        f"{cut}: damaged at byte {cut.stat().st_size}: the compressed data breaks off here"
+    ]
 
 
 def test_receive_ends_with_its_reader() -> None:
