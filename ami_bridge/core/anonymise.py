@@ -7,7 +7,8 @@ tells the same events of the same legs, and the offsets of a recording stay righ
 
 What is not known to be harmless is replaced:
 
-- Headers that hold Asterisk's own facts (states, causes, Uniqueids, times, ...) stay.
+- Headers that hold Asterisk's own facts (states, causes, times, ...) stay, and Uniqueids as
+  far as Asterisk makes them: the system's name before them is a name.
 - In all other values each word that is not Asterisk's vocabulary, each run of three or more
   digits and each IP or MAC address is replaced. Punctuation stays, ``*`` and ``+`` with it.
   In names every word is replaced. Numbers of one or two digits stay: feature codes, menu

@@ -70,12 +70,12 @@ _WORDS = """
 _IN_NAMES = "anonymous asterisk private restricted trunk unavailable unknown withheld"
 
 _HEADERS = """
-    event privilege systemname timestamp eventtv sessiontv eventtime eventversion severity
+    event privilege timestamp eventtv sessiontv eventtime eventversion severity
     priority language amaflags answertime starttime endtime duration billableseconds disposition
-    cause cause-txt techcause cid-callingpres state status class count position originalposition
+    cause cause-txt techcause cid-callingpres state status count position originalposition
     uptime lastreload application lastapplication appline appfile appfunction subevent
-    bridgestate bridgetype dialstatus devicestate channeltype musicclass mode transfermethod
-    transfertype isexternal desttype destapp result success localoptimization swapuniqueid
+    bridgestate bridgetype dialstatus devicestate channeltype mode transfermethod
+    transfertype isexternal desttype destapp result success localoptimization
     loginchan strategy max calls holdtime talktime ringtime waiting weight completed abandoned
     servicelevel servicelevelperf servicelevelperf2 penalty callstaken lastcall lastpause
     logintime incall paused ringinuse wrapuptime membership wait listitems eventlist items total
@@ -103,8 +103,6 @@ HARMLESS_HEADERS = frozenset(_HEADERS.split())
 
 #: Ends of names of headers, behind whatever prefix (``Dest``, ``LocalOne``, ...), likewise.
 HARMLESS_ENDINGS = (
-    "uniqueid",
-    "linkedid",
     "channelstate",
     "channelstatedesc",
     "priority",

@@ -106,6 +106,7 @@ KEPT = [
     "Message: Authentication accepted",
     "Uniqueid: pbx1-1795409272.10",
     "DestLinkedid: 1795409272.10",
+    "MusicClass: default",
     "Timestamp: 1795409272.695168",
     "CallerIDNum: <unknown>",
     "CallerIDName: Anonymous",
@@ -139,6 +140,16 @@ def test_facts_of_asterisk_stay(text: str) -> None:
 
 
 CHANGED = [
+    pytest.param("SystemName: quux-gw2", r"SystemName: (?!quux)[a-z]{4}-gw2", id="system name"),
+    pytest.param(
+        "Uniqueid: quux-gw2-1795409272.10",
+        r"Uniqueid: (?!quux)[a-z]{4}-gw2-1795409272\.10",
+        id="system name in a Uniqueid",
+    ),
+    pytest.param(
+        "DestLinkedid: click-14155550100-7", r"DestLinkedid: [a-z]{5}-\d{11}-7", id="ChannelId"
+    ),
+    pytest.param("Class: acme-moh", r"Class: [a-z]{4}-[a-z]{3}", id="class of music"),
     pytest.param("CallerIDNum: 14155550100", r"CallerIDNum: \d{11}", id="a number"),
     pytest.param("CallerIDNum: +14155550100", r"CallerIDNum: \+\d{11}", id="the + stays"),
     pytest.param(
