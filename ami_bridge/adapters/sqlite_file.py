@@ -5,6 +5,7 @@ The store's file: whose it is, how it is opened, and what happens to one that is
 import contextlib
 import fcntl
 import logging
+import os
 import sqlite3
 from pathlib import Path
 from typing import IO
@@ -23,6 +24,8 @@ _BUSY_SECONDS = 0.25
 _CHECKPOINT_PAGES = 4000
 #: It is cut back to this size then, in bytes.
 _LONGEST_LOG = 32 * 1024 * 1024
+#: Who called whom is personal data: nobody but the owner may read it.
+_MODE = 0o600
 
 
 def take_possession(path: Path) -> IO[bytes]:
@@ -65,6 +68,9 @@ def open_file(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
+    with contextlib.suppress(FileExistsError):
+        # SQLite would let everybody read what it makes; files beside it get this one's mode.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
     try:
         prepare(connection, path)

@@ -5,6 +5,7 @@ The store's file: kept through crashes, upgraded, moved aside when damaged, wait
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
 import subprocess
 import sys
@@ -51,7 +52,32 @@ async def fill(path: Path, count: int = 50) -> None:
         await store.settle([Outcome(first, OK, Abandoned("answer 404"))])
 
 
+def modes_in(folder: Path) -> dict[str, int]:
+    """
+    Say who may do what with the files in *folder*.
+    """
+    return {one.name: one.stat().st_mode & 0o777 for one in folder.iterdir()}
+
+
 # -- what lasts ------------------------------------------------------------------------
+
+
+async def test_nobody_else_reads_it(tmp_path: Path) -> None:
+    """
+    Who called whom can be read by the owner alone, in the file and in those beside it.
+    """
+    path = tmp_path / "store.sqlite"
+    before = os.umask(0o022)
+    try:
+        async with SqliteStore(path) as store:
+            await store.keep(Changes(1.0, some(1)))
+            modes = modes_in(tmp_path)
+    finally:
+        os.umask(before)
+
+    assert modes.pop("store.sqlite.lock") == 0o644  # it holds nothing
+    assert "store.sqlite-wal" in modes
+    assert set(modes.values()) == {0o600}
 
 
 async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
