@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import shutil
 import statistics
 import time
 from collections import Counter
@@ -35,6 +36,8 @@ STORIES = {
 _SPEED = 4.0
 #: The demo ends when nothing has come for so long after the last recording, in seconds.
 _QUIET_SECONDS = 1.0
+#: So wide is a line with everything.
+_WIDE_COLUMNS = 108
 _COLOURS = {
     EventType.DIAL_IN: "cyan",
     EventType.DIAL_OUT: "blue",
@@ -94,9 +97,7 @@ class Demo:
         for title in STORIES.values():
             click.echo(f"  · {title}")
         click.secho(f"AMI at 127.0.0.1:{port}, requests to {url}\n", dim=True)
-        heading = (
-            f"{'':8}  {'event':<10}  {'extension':<9}  {'caller':<24}  {'dialled':<13}  request"
-        )
+        heading = _line(8 * " ", f"{'event':<10}", "extension", "caller", "dialled", "request")
         click.secho(heading, dim=True)
 
     async def _wait_for_the_end(self, simulator: Simulator, stop: asyncio.Event) -> None:
@@ -128,11 +129,12 @@ class Demo:
         status = parameters["CallStatus"]
         good = {"ANSWER": "green", "CALLING": "white"}.get(status, "red")
         clock = time.strftime("%H:%M:%S", time.localtime(received.time))
-        click.echo(
-            f"{click.style(clock, dim=True)}  {event}  {call_event.extension:<9}  {caller:<24}  "
-            f"{parameters['CalledNumber']:<13}  {click.style(f'{status:<7}', fg=good)} "
+        request = (
+            f"{click.style(f'{status:<7}', fg=good)} "
             f"{received.method} {received.path} → {received.status}"
         )
+        extension, dialled = call_event.extension, parameters["CalledNumber"]
+        click.echo(_line(click.style(clock, dim=True), event, extension, caller, dialled, request))
 
     def _sum_up(self, left: int) -> None:
         received = self._counts["received"]
@@ -147,6 +149,16 @@ class Demo:
             milliseconds = statistics.median(self._latencies) * 1000
             click.echo(f"from the AMI event to the request: {milliseconds:.1f} ms (median)")
         click.echo("Next: rules.toml says where your requests go; then ami-bridge check --connect.")
+
+
+def _line(clock: str, event: str, extension: str, caller: str, dialled: str, request: str) -> str:
+    """
+    Put the cells of a line together, without two of them where the terminal is narrow.
+    """
+    columns, _ = shutil.get_terminal_size(fallback=(_WIDE_COLUMNS, 0))
+    if columns < _WIDE_COLUMNS:
+        return f"{event} {extension:<8} {caller:<21} {request}"
+    return f"{clock}  {event}  {extension:<9}  {caller:<24}  {dialled:<13}  {request}"
 
 
 def _config(port: int, url: str) -> Config:

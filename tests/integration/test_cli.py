@@ -22,6 +22,7 @@ from ami_bridge.adapters.simulator import Simulator
 from ami_bridge.cli import cli, main
 from ami_bridge.cli.receive import show
 from ami_bridge.cli.simulate import playlist
+from tests.integration.terminal import on_terminal
 from tests.replaying import FIXTURES
 
 PROJECT = Path(__file__).parents[2]
@@ -386,6 +387,19 @@ def test_what_is_no_number_is_refused(number: str) -> None:
     A time without an end, or none at all, is a wrong command line.
     """
     assert CliRunner().invoke(cli, ["receive", "--delay", number]).exit_code == 2
+
+
+def test_the_demo_fits_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    On a terminal of the usual width no line is broken.
+    """
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setenv("COLUMNS", "80")
+
+    lines = click.unstyle(on_terminal("demo")).splitlines()
+
+    assert "event      extension caller                request" in lines
+    assert max(map(len, lines)) <= 80
 
 
 def test_simulate_plays_standard_input_to_each_client(tmp_path: Path) -> None:
