@@ -35,11 +35,11 @@ _LONE_LF = re.compile(rb"(?<!\r)\n")
 _LINE_ENDS = re.compile(rb"(?:\r?\n)+")
 # A message's first line tells how its lines end. Within CRLF, LF LF is no end (old versions
 # give a command's output so), unless a message follows: then the log has both.
-_END_OF_CRLF_MESSAGE = re.compile(rb"\n\r\n|\n\n(?=Event: |Response: |Action: |Asterisk Call )")
-_BLANK_CRLF = re.compile(rb"\n\r\n")
-_END_OF_LF_MESSAGE = re.compile(rb"\n\r?\n")
+_END_OF_CRLF_MESSAGE = re.compile(rb"\n\r+\n|\n\n(?=Event: |Response: |Action: |Asterisk Call )")
+_BLANK_CRLF = re.compile(rb"\n\r+\n")
+_END_OF_LF_MESSAGE = re.compile(rb"\n\r*\n")
 _BLANK = re.compile(rb"[\r\n]*")
-_BANNER = re.compile(rb"Asterisk Call Manager/[0-9.]+\r?(?:\n|\Z)")
+_BANNER = re.compile(rb"Asterisk Call Manager/[0-9.]+\r*(?:\n|\Z)")
 _MESSAGE = (b"Event: ", b"Response: ")
 _FIRST_WORDS = (*_MESSAGE, b"Asterisk Call Manager/")
 _TYPED = re.compile(rb"action:", re.IGNORECASE)
@@ -203,6 +203,8 @@ class AmiLog:
             if spoilt is not None:
                 self._damaged(offset + spoilt, "rubbish in a message")
                 return []
+        # What went through a terminal, as in `script`, has CR CR LF.
+        block = block.replace(b"\r\r\n", _CRLF)
         if _LONE_LF.search(block):
             block = _LINE_ENDS.sub(_CRLF, block)
         return self._stream.feed(block + _CRLF)

@@ -60,6 +60,7 @@ FORMS = [
         ALL,
         id="typed lines between CRLF",
     ),
+    pytest.param(STREAM.replace(b"\r\n", b"\r\r\n"), ALL, id="CR CR LF, of a terminal"),
     pytest.param(lf(BANNER + HELLO + ONE) + TWO + THREE, ALL, id="LF, then CRLF"),
     pytest.param(BANNER + HELLO + ONE + lf(TWO + THREE), ALL, id="CRLF, then LF"),
     pytest.param(STREAM + STREAM, ALL + ALL, id="two recordings"),
