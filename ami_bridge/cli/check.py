@@ -48,33 +48,38 @@ def command(rules: Path | None, connect: bool) -> None:
     Say how the rules are understood, or name every mistake in them (exit code 78).
 
     With --connect: reach each PBX, log in, and say its version, what the manager user may do and
-    lacks, and which of the PBX's endpoints are extensions, trunks or nobody.
+    lacks (exit code 77), and which of the PBX's endpoints are extensions, trunks or nobody.
     """
     config = load_rules(rules, secret_needed=connect, credentials_needed=connect)
     for line in describe(config):
         click.echo(line)
     if connect:
         log_to(level="error")
-        asyncio.run(_ask(config))
+        if not asyncio.run(_ask(config)):
+            raise click.exceptions.Exit(AmiActionRefused.exit_code)
 
 
-async def _ask(config: Config) -> None:
+async def _ask(config: Config) -> bool:
     """
     Ask each PBX; one that cannot be asked is told at once, unless it is the only one.
+
+    Say whether the manager users may do all that the bridge needs.
     """
+    contents: list[bool] = []
     failures: list[AmiError] = []
     for pbx in config.pbxs:
         try:
-            await _ask_one(pbx)
+            contents.append(await _ask_one(pbx))
         except AmiError as error:
             failures.append(error)
             if len(config.pbxs) > 1:
                 click.secho(f"\nAsterisk {pbx.name}: {error}", fg="red")
     if failures:
         raise failures[0]
+    return all(contents)
 
 
-async def _ask_one(pbx: PbxSettings) -> None:
+async def _ask_one(pbx: PbxSettings) -> bool:
     booted = asyncio.Event()
 
     def hear(batch: Batch) -> None:
@@ -92,13 +97,17 @@ async def _ask_one(pbx: PbxSettings) -> None:
             f"manager interface {identity.ami_version or 'unknown'}"
             + (f", up since {identity.started}" if identity.started else "")
         )
-        await _privileges(session, settings, booted)
+        content = await _privileges(session, settings, booted)
         await _endpoints(session, pbx.correlator.who_is_who)
+    return content
 
 
 async def _privileges(
     session: AmiSession, settings: AsteriskSettings, booted: asyncio.Event
-) -> None:
+) -> bool:
+    """
+    Print what the manager user may do; say whether that is enough.
+    """
     try:
         async with asyncio.timeout(_BOOTED_SECONDS):
             await booted.wait()
@@ -120,10 +129,12 @@ async def _privileges(
     _mark("write = reporting (CoreShowChannels)", good=channels is not None)
     if channels is not None:
         click.echo(f"       {channels} channels are up now")
-    if not booted.is_set() or channels is None or call is False:
+    enough = booted.is_set() and channels is not None and call is not False
+    if not enough:
         click.echo("  It lacks something; manager.conf needs, then `manager reload`:")
         for line in _manager_conf(settings):
             click.secho(f"      {line}", fg="yellow")
+    return enough
 
 
 def _mark(text: str, *, good: bool) -> None:

@@ -190,7 +190,7 @@ async def test_check_asks_the_pbx(tmp_path: Path) -> None:
 
 async def test_check_says_what_the_manager_user_lacks(tmp_path: Path) -> None:
     """
-    A user who may not list channels gets the lines for manager.conf, event filter included.
+    A user who may not list channels gets the lines for manager.conf, and exit code 77.
     """
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,7 +209,7 @@ async def test_check_says_what_the_manager_user_lacks(tmp_path: Path) -> None:
         rules = rules_for(tmp_path, server.sockets[0].getsockname()[1])
         told = await asyncio.to_thread(ami_bridge, "check", "--connect", "--rules", str(rules))
 
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 77, told.stderr
     assert "NO   write = reporting" in told.stdout
     assert "read = call,system" in told.stdout
     assert "eventfilter = Event: " in told.stdout
