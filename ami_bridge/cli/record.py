@@ -125,8 +125,9 @@ class _Recorder:
         Record into a file that *files* closes; where nobody logs in, there is no file.
         """
         stop = self._stop
-        with stop_on_signals(stop):
-            async with AmiSession(settings, on_bytes=self._take) as session:
+        # A signal before the login ends the command: there is nothing to be finished yet.
+        async with AmiSession(settings, on_bytes=self._take) as session:
+            with stop_on_signals(stop):
                 files.enter_context(self._writer)
                 held, self._held = self._held or [], None
                 for octets, arrival in held:

@@ -5,6 +5,7 @@ Commands that need no daemon: check, record, receive's neighbours, and the door 
 import asyncio
 import contextlib
 import gzip
+import signal
 import socket
 import subprocess
 import sys
@@ -320,6 +321,23 @@ def test_where_nobody_logs_in_there_is_no_recording(tmp_path: Path) -> None:
 
     assert told.returncode == 69
     assert taken.read_text() == "precious"
+
+
+def test_ctrl_c_does_not_wait_for_a_pbx_that_is_silent(tmp_path: Path) -> None:
+    """
+    Who interrupts record before it has logged in does not wait for its time-out.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        rules = rules_for(tmp_path, silent.getsockname()[1])
+        arguments = ("record", "-o", str(tmp_path / "taken.ami"), "--rules", str(rules))
+        with subprocess.Popen([sys.executable, "-m", "ami_bridge", *arguments], cwd=PROJECT) as one:
+            silent.settimeout(20)
+            connection, _ = silent.accept()
+            with connection:
+                one.send_signal(signal.SIGINT)
+                assert one.wait(5) == 130
+
+    assert not (tmp_path / "taken.ami").exists()
 
 
 @pytest.mark.parametrize("name", ["-", "taken.ts", "taken", "taken.gz"])
