@@ -203,6 +203,8 @@ class Replay:
             await store.keep(Changes(time.time(), deliveries))
             left = await sender.drain(settings.drain_seconds)
             sending.cancel()
+            for destination, health in sender.unwell.items() if left else ():
+                self._say(f"{destination}: {health.error}", "red")
             return _tell_of_deliveries(owed, await store.given_up(owed), left)
 
     def _make_printer(self, output: str, *, requests: bool) -> Printer:

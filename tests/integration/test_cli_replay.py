@@ -367,7 +367,7 @@ async def test_send_delivers_every_request(tmp_path: Path) -> None:
 
 async def test_send_says_what_was_not_delivered(tmp_path: Path) -> None:
     """
-    A receiver that refuses leaves an exit code and the number of requests.
+    A receiver that refuses leaves an exit code, its reason and the number of requests.
     """
     async with Receiver(lambda _: None, fail_rate=1.0) as receiver:
         rules = rules_in(tmp_path, receiver.url, delivery="drain_seconds = 0.1")
@@ -377,6 +377,7 @@ async def test_send_says_what_was_not_delivered(tmp_path: Path) -> None:
 
     assert told.returncode == 69
     assert "0 of 3 requests delivered, 3 still without success" in told.stderr
+    assert f"{receiver.url.rstrip('/')}: answer 500\n" in told.stderr
 
 
 def test_nothing_is_sent_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
