@@ -114,7 +114,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        # Who insists ends Python's own tidying up, without being told what it was doing.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.exit(128 + signal.SIGINT)
     except AmiBridgeError as error:
         click.secho(str(error), err=True, fg="red", color=colour)

@@ -39,6 +39,8 @@ from .progress import ProgressLine
 _BATCH = 256
 #: Deliveries that may wait before the replay waits for the receivers.
 _MOST_WAITING = 2000
+#: No recording goes on after a longer pause; nor could Python wait for any time.
+_LONGEST_WAIT_SECONDS = 366 * 86_400.0
 #: A replay that delivered not everything ends so: EX_UNAVAILABLE.
 _UNDELIVERED = 69
 
@@ -342,7 +344,8 @@ class Pace:
             return 0.0
         if self._first is None:
             self._first, self._begun = recorded, time.monotonic()
-        return (recorded - self._first) / self._factor - (time.monotonic() - self._begun)
+        wait = (recorded - self._first) / self._factor - (time.monotonic() - self._begun)
+        return min(wait, _LONGEST_WAIT_SECONDS)
 
 
 def _tell_of_deliveries(owed: int, given_up: list[GivenUp], left: int) -> int:

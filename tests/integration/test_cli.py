@@ -104,6 +104,28 @@ def test_a_standard_stream_may_be_closed(closed: str) -> None:
     assert "Traceback" not in told.stderr
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, click.Abort])
+def test_an_interruption_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """
+    Ctrl-C has its exit code, also a second one while the first is answered.
+    """
+
+    def fail(**_: object) -> None:
+        raise error
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(cli, "main", fail)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert ended.value.code == 130
+
+
 def test_an_error_of_our_own_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
