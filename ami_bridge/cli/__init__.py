@@ -2,6 +2,7 @@
 The command line: commands parse, call one function, and an error becomes an exit code.
 """
 
+import contextlib
 import importlib
 import os
 import signal
@@ -112,21 +113,30 @@ def main() -> None:
         # What `Context.exit` was given is returned; a command itself returns nothing.
         sys.exit(cli.main(prog_name="ami-bridge", standalone_mode=False, color=colour))
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         # Who insists ends Python's own tidying up, without being told what it was doing.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.exit(128 + signal.SIGINT)
     except AmiBridgeError as error:
-        click.secho(str(error), err=True, fg="red", color=colour)
+        _say(str(error), colour)
         sys.exit(error.exit_code)
     except OSError as error:
-        click.secho(f"{error.filename or 'ami-bridge'}: {error.strerror or error}", err=True)
+        _say(f"{error.filename or 'ami-bridge'}: {error.strerror or error}", colour)
         sys.exit(os.EX_IOERR)
     except Exception as error:  # noqa: BLE001 - the outermost edge
-        click.secho(_own_error(error), err=True, fg="red", color=colour)
+        _say(_own_error(error), colour)
         sys.exit(AmiBridgeError.exit_code)
+
+
+def _say(sentence: str, colour: bool | None) -> None:
+    """
+    Print the last *sentence*; where that cannot be done the exit code has to do.
+    """
+    with contextlib.suppress(OSError):
+        click.secho(sentence, err=True, fg="red", color=colour)
 
 
 def _open_closed_streams() -> None:

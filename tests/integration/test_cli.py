@@ -104,6 +104,26 @@ def test_a_standard_stream_may_be_closed(closed: str) -> None:
     assert "Traceback" not in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("check", "-r", "gone.toml"), 78), (("replay", "gone.ami"), 2)]
+)
+def test_the_exit_code_is_right_without_a_sentence(arguments: tuple[str, ...], code: int) -> None:
+    """
+    Where the error cannot be printed its exit code stays the same.
+    """
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "ami_bridge", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            cwd=PROJECT,
+            timeout=60,
+            check=False,
+        )
+
+    assert told.returncode == code
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, click.Abort])
 def test_an_interruption_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
