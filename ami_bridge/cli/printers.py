@@ -107,11 +107,13 @@ class Requests:
     """
     Prints the requests that the rules make of call events, as HTTP or (*as_json*) as JSON.
 
-    What lets somebody in (``Authorization`` and the like) is not shown.
+    What lets somebody in (``Authorization`` and the like) is not shown. *rules* says in words
+    which rules these are.
     """
 
-    def __init__(self, echo: Echo, *, as_json: bool) -> None:
+    def __init__(self, echo: Echo, rules: str, *, as_json: bool) -> None:
         self._echo = echo
+        self._rules = rules
         self._as_json = as_json
         #: Call events, and the requests for them.
         self._shown = self._count = 0
@@ -139,7 +141,8 @@ class Requests:
         Say so if nobody asks for what there was to print.
         """
         if self._shown and not self._count:
-            click.secho("The rules ask for none of these events.", err=True, fg="yellow")
+            sentence = f"The rules ask for none of these events: {self._rules}."
+            click.secho(sentence, err=True, fg="yellow")
 
 
 def _body(delivery: Delivery) -> str | None:

@@ -212,7 +212,7 @@ class Replay:
     def _make_printer(self, output: str, *, requests: bool) -> Printer:
         dialect = self._config.hangup_dialect
         if requests:
-            return Requests(self._echo, as_json=output == "jsonl")
+            return Requests(self._echo, _in_words(self._config), as_json=output == "jsonl")
         if output == "jsonl":
             return JsonLines(self._echo, dialect)
         return Table(self._echo, dialect, self._config.pbxs[0].name)
@@ -306,6 +306,16 @@ class Replay:
     def _say(self, sentence: str, colour: str | None = None) -> None:
         self._progress.hide()
         click.secho(sentence, err=True, fg=colour, dim=colour is None)
+
+
+def _in_words(config: Config) -> str:
+    """
+    Say which rules *config* is, for somebody who misses requests.
+    """
+    if config.source is None:
+        return "there is no rules file here, and --rules names none"
+    enabled = sum(rule.enabled for rule in config.rules)
+    return f"{config.source} has {enabled or 'no'} enabled request{'s' if enabled != 1 else ''}"
 
 
 async def _aside(read: Callable[[], _Read]) -> _Read:
