@@ -67,6 +67,20 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(f"{__name__}.{name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """
+        Find the command that *args* begin with; say what may be meant where there is none.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from ami_bridge.config.section import did_you_mean  # noqa: PLC0415 - help is quick
+
+            sentence = f"{error.message.rstrip('.')}; {did_you_mean(args[0], _COMMANDS)}"
+            raise click.UsageError(sentence, ctx) from None
+
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """
         Write the list of commands for the help.

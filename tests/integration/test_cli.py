@@ -75,6 +75,19 @@ def test_every_command_explains_itself(name: str) -> None:
     assert len(told.output.split()) > 20
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("repla", 'did you mean "replay"?'), ("xyz", "expected one of run, ")]
+)
+def test_an_unknown_command(name: str, hint: str) -> None:
+    """
+    Who mistypes a command is told which one may be meant.
+    """
+    told = CliRunner().invoke(cli, [name])
+
+    assert told.exit_code == 2
+    assert hint in told.stderr
+
+
 def test_help_lists_commands_and_exit_codes() -> None:
     """
     The help of the whole teaches: each command, each exit code.
