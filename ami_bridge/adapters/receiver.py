@@ -4,7 +4,6 @@ A receiver of call-event requests, as `ami-bridge receive` runs it: it shows wha
 
 import asyncio
 import json
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -15,23 +14,12 @@ from urllib.parse import parse_qsl
 import attrs
 from aiohttp import web
 
-log = logging.getLogger(__name__)
+from .http_log import http_log
+
+log = http_log(__name__)
 
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
-
-
-def _in_one_line(record: logging.LogRecord) -> bool:
-    """
-    Take what the server wonders about as one sentence: whoever sent it is at fault, not we.
-    """
-    if record.exc_info and (error := record.exc_info[1]) is not None:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {reason}", (), None
-    return True
-
-
-log.addFilter(_in_one_line)
 
 
 @attrs.frozen

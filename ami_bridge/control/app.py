@@ -14,6 +14,7 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from ami_bridge.adapters.http_log import http_log
 from ami_bridge.errors import ConfigError
 from ami_bridge.settings import ControlSettings
 
@@ -114,6 +115,8 @@ async def _refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400:
             raise
         return Refusal.of_http(error).as_response()
+    except (web.RequestPayloadError, ConnectionError):
+        return Refusal(400, "bad_request", "the body cannot be read").as_response()
     except Exception:
         log.exception("a request failed", extra={"method": request.method, "path": request.path})
         return Refusal(
@@ -143,6 +146,7 @@ class ControlServer:
                 application(self._bridge),
                 handle_signals=False,
                 access_log=None,
+                logger=http_log(f"{__name__}.http"),
                 shutdown_timeout=_SHUTDOWN_SECONDS,
             )
             await self._runner.setup()

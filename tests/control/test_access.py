@@ -24,6 +24,8 @@ from .houses import RULES, TOKENS, House, daemon_with, house
 
 STATUS = "/api/v1/status"
 SECRET = "0123456789abcdef"
+_FORM = "application/x-www-form-urlencoded"
+_LOGIN = f"POST /login HTTP/1.1\r\nHost: {{0}}\r\nContent-Type: {_FORM}\r\n"
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "0123456789abcdef"])
@@ -409,3 +411,34 @@ async def test_a_daemon_tries_again(
     assert len(told) == 1
     assert "already in use" in vars(told[0])["reason"]
     assert not (tmp_path / "control.sock").exists()
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        pytest.param("GET / HTTP/1.1\r\nHost: {0}\r\nContent-Length: x\r\n\r\n", id="no HTTP"),
+        pytest.param(f"{_LOGIN}Content-Length: 9\r\n\r\nx", id="broken off"),
+        pytest.param(
+            f"{_LOGIN}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nrubb",
+            id="not gzip",
+        ),
+    ],
+)
+async def test_nobody_fills_the_log(
+    visited: House, caplog: pytest.LogCaptureFixture, request_text: str
+) -> None:
+    """
+    What anybody may send, and nobody can read, is no error of ours and leaves no traceback.
+    """
+    caplog.set_level(logging.INFO)
+    host, port = visited.server.address or ("", 0)
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(request_text.format(f"{host}:{port}").encode())
+    writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    await visited.get(STATUS)  # what was to be logged has been
+
+    assert not answer.startswith(b"HTTP/1.1 5")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert [record for record in caplog.records if record.exc_info] == []
