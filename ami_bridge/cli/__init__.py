@@ -4,6 +4,7 @@ The command line: commands parse, call one function, and an error becomes an exi
 
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -122,6 +123,7 @@ def main() -> None:
     Run the command line, and end with the exit code that says who has to act.
     """
     _open_closed_streams()
+    _write_every_letter()
     colour = False if "NO_COLOR" in os.environ else None
     try:
         # What `Context.exit` was given is returned; a command itself returns nothing.
@@ -162,6 +164,20 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _write_every_letter() -> None:
+    """
+    Let no letter of a name be one that cannot be written, whatever the locale.
+
+    Files and programs get UTF-8; a terminal its own encoding, with marks for what is not in it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _own_error(error: Exception) -> str:

@@ -120,6 +120,23 @@ def test_long_input_shows_progress(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "damaged at byte 1000000" in damage
 
 
+def test_every_letter_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where the locale has no arrows and no Cyrillic letters, pipes get them as UTF-8.
+    """
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    told = subprocess.run(
+        [sys.executable, "-m", "ami_bridge", "replay", str(STORY)],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "\u2192" in told.stdout.decode()
+    assert "? 15551230001" in click.unstyle(on_terminal("replay", str(STORY)))
+
+
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
 def test_progress_fits_on_a_line(columns: int) -> None:
     """
