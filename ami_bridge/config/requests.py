@@ -235,7 +235,9 @@ def _read_headers(section: Section, target: Target | None) -> tuple[dict[str, st
         elif name.lower() in _RESERVED_HEADERS:
             section.problem(name, "is written by the bridge itself")
         elif name.lower() in seen:
-            section.problem(name, "is there twice; the user in the URL counts, and case does not")
+            of_url = authorization and name.lower() == "authorization"
+            where = "; the URL's user and password make one, too" if of_url else ""
+            section.problem(name, f"is there twice: capitals make no difference{where}")
         elif not _HEADER_VALUE.fullmatch(value):
             section.problem(name, "line breaks, control characters and non-ASCII are not allowed")
         elif name.lower() == "authorization":

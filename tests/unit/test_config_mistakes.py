@@ -210,7 +210,11 @@ MISTAKES = [
     (request('headers."X Y" = "z"'), 'requests[0].headers."X Y"', "is no name of a header"),
     (request('headers.X = "a\\r\\nB: c"'), "requests[0].headers.X", "line breaks"),
     (request('headers.webhook-id = "1"'), "requests[0].headers.webhook-id", "the bridge itself"),
-    (request('headers.X = "1"\nheaders.x = "2"'), "requests[0].headers.x", "is there twice"),
+    (
+        request('headers.X = "1"\nheaders.x = "2"'),
+        "requests[0].headers.x",
+        "is there twice: capitals make no difference",
+    ),
     (request("omit_empty = 1"), "requests[0].omit_empty", "expected true or false, got 1"),
     (request("") * 2, "requests[1]", "asks for the same as requests[0]; give one of them an id"),
     (
