@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ami_bridge.core.ami_log import AmiLog
-from ami_bridge.core.ami_stream import AmiMessage, AmiStream
+from ami_bridge.core.ami_stream import BLANK_LINE, AmiMessage, AmiStream
 from ami_bridge.core.pbx_state import PbxState
 from ami_bridge.errors import RecordingError
 
@@ -133,10 +133,12 @@ class Performance:
         size = 0
         for when, octets in _readable(self._chunks()):
             life = self._lives
-            if batch and (size >= _BATCH_BYTES or not self._clock.is_due(when)):
+            due = self._clock.is_due(when)
+            if batch and (size >= _BATCH_BYTES or not due):
                 await self._perform(events, batch, round_number)
                 batch, size = [], 0
-            await self._clock.until(when)
+            if not due:
+                await self._clock.until(when)
             batch.append((life, octets))
             size += len(octets)
         await self._perform(events, batch, round_number)
@@ -155,17 +157,16 @@ class Performance:
         due = [octets for life, octets in batch if life == self._lives]
         await self._tell(events.feed(b"".join(due)), round_number)
 
-    async def _tell(self, blocks: list[bytes], round_number: int) -> None:
-        if not blocks:
-            return
+    async def _tell(self, messages: list[AmiMessage], round_number: int) -> None:
+        if round_number:
+            messages = _of_other_calls(messages, round_number)
         now = time.time()
-        octets = _shifted(b"\r\n\r\n".join([*blocks, b""]), round_number)
         said: list[bytes] = []
-        for message in AmiStream().feed(octets):
+        for message in messages:
             if not self._lives or self.state.may_happen(message):
                 self.state.take(message, now)
-                said += [message.raw, b"\r\n\r\n"]
-        await self.say(b"".join(said) if self._lives else octets)
+                said.append(message.raw + BLANK_LINE)
+        await self.say(b"".join(said))
 
     def _update(self) -> None:
         self._clock.let(run=not self._away and bool(self._listeners or not self._waits))
@@ -210,9 +211,9 @@ class _PlayClock:
 
     def is_due(self, when: float | None) -> bool:
         """
-        Tell whether the recorded moment *when* has come.
+        Tell whether the recorded moment *when* has come; it does not while time stands still.
         """
-        return self._due(when) <= asyncio.get_running_loop().time()
+        return self.running.is_set() and self._due(when) <= asyncio.get_running_loop().time()
 
     async def until(self, when: float | None) -> None:
         """
@@ -257,20 +258,20 @@ class _Events:
         #: There were events.
         self.seen = False
 
-    def feed(self, octets: bytes) -> list[bytes]:
+    def feed(self, octets: bytes) -> list[AmiMessage]:
         """
-        Take what was recorded; give the events that it completes as they were on the wire.
+        Take what was recorded; give the events that it completes.
         """
         return self._among(self._messages.feed(octets))
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> list[AmiMessage]:
         """
         Give the last event, if only its blank line is missing: logs often end so.
         """
         return self._among(self._messages.finish(as_received=False))
 
-    def _among(self, messages: Iterable[AmiMessage]) -> list[bytes]:
-        found = [message.raw for message in messages if self._is_for_all(message)]
+    def _among(self, messages: Iterable[AmiMessage]) -> list[AmiMessage]:
+        found = [message for message in messages if self._is_for_all(message)]
         self.seen = self.seen or bool(found)
         return found
 
@@ -286,11 +287,12 @@ class _Events:
         return message.name == b"OriginateResponse" or b"\r\nActionID: " not in message.raw
 
 
-def _shifted(octets: bytes, round_number: int) -> bytes:
+def _of_other_calls(messages: Iterable[AmiMessage], round_number: int) -> list[AmiMessage]:
     """
-    Make a repeated recording one of other calls.
+    Make *messages* of a repeated recording those of other calls.
     """
-    if not round_number:
-        return octets
     shift = round_number * _SHIFT_SECONDS
-    return _UNIQUEID.sub(lambda found: b"%d.%b" % (int(found[1]) + shift, found[2]), octets)
+    octets = b"".join(message.raw + BLANK_LINE for message in messages)
+    return AmiStream().feed(
+        _UNIQUEID.sub(lambda found: b"%d.%b" % (int(found[1]) + shift, found[2]), octets)
+    )

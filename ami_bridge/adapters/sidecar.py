@@ -9,8 +9,7 @@ that offset of the recording. A last line with a word instead of the length (``E
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-import attrs
+from typing import NamedTuple
 
 from ami_bridge.errors import RecordingError
 
@@ -26,8 +25,7 @@ _LONGEST_READ = 16 * 1024 * 1024
 _LONGEST_LINE = 1000
 
 
-@attrs.frozen
-class Arrival:
+class Arrival(NamedTuple):
     """
     One read: when, and which bytes of the recording.
     """
@@ -72,15 +70,17 @@ def read_arrivals(sidecar: Path) -> Iterator[Arrival]:
             if whole:
                 raise RecordingError(sidecar, line_at, "not a line '<time> <offset> <length>'")
             return
-        time, offset, length = found.group(1, 2, 3)
+        time, offset, size = found.group(1, 2, 3)
         if int(offset) != expected:
             reason = f"offset {int(offset)} does not follow; expected {expected}"
             raise RecordingError(sidecar, line_at, reason)
-        if length is not None and int(length) > _LONGEST_READ:
-            raise RecordingError(sidecar, line_at, f"no read has {int(length)} bytes")
-        if length is not None and whole:
-            yield Arrival(float(time), expected, int(length), line_at)
-            expected += int(length)
+        if size is None or not whole:
+            continue
+        length = int(size)
+        if length > _LONGEST_READ:
+            raise RecordingError(sidecar, line_at, f"no read has {length} bytes")
+        yield Arrival(float(time), expected, length, line_at)
+        expected += length
 
 
 def _lines(sidecar: Path) -> Iterator[tuple[int, bytes, bool]]:

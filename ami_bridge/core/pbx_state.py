@@ -23,6 +23,8 @@ _FACTS = (
 )
 #: Whose facts these are, in front of their names.
 _PREFIXES = ("", "Dest", "Target", "LocalOne", "LocalTwo")
+#: Each header that tells a fact: whose, and which.
+_PLACES = {prefix + fact: (prefix, fact) for prefix in _PREFIXES for fact in _FACTS}
 #: How Asterisk before 12 spells some of them in a list.
 _OLD_SPELLINGS = {
     "Exten": "Extension",
@@ -71,6 +73,8 @@ class PbxState:
 
     def __init__(self) -> None:
         self._channels: dict[str, ListedChannel] = {}
+        #: Who is in which bridge.
+        self._bridges: dict[str, list[ListedChannel]] = {}
         #: Uniqueids of those that hung up lately: a straggler may still speak of them.
         self._gone: dict[str, None] = {}
 
@@ -85,6 +89,7 @@ class PbxState:
         Forget all channels, as an Asterisk does that starts anew.
         """
         self._channels.clear()
+        self._bridges.clear()
 
     def take(self, message: AmiMessage, now: float) -> None:
         """
@@ -148,29 +153,34 @@ class PbxState:
     # -- what is told --------------------------------------------------------------------
 
     def _hangs_up(self, uniqueid: str) -> None:
-        self._channels.pop(uniqueid, None)
+        channel = self._channels.pop(uniqueid, None)
+        if channel is not None:
+            self._leaves(channel, channel.bridge)
         self._gone[uniqueid] = None
         if len(self._gone) > _MOST_GONE:
             del self._gone[next(iter(self._gone))]
 
     def _note_facts(self, headers: Mapping[str, str], now: float) -> None:
-        for prefix in _PREFIXES:
-            uniqueid = headers.get(f"{prefix}Uniqueid", "")
-            name = headers.get(f"{prefix}Channel")
-            if name is None or not _is_id(uniqueid):
+        told: dict[str, Row] = {}
+        for name, value in headers.items():
+            if place := _PLACES.get(name):
+                prefix, fact = place
+                told.setdefault(prefix, {})[fact] = value
+        for prefix, facts in told.items():
+            uniqueid = facts.get("Uniqueid", "")
+            if "Channel" not in facts or not _is_id(uniqueid):
                 continue
-            told = {fact: headers[prefix + fact] for fact in _FACTS if prefix + fact in headers}
             channel = self._channels.get(uniqueid)
             if channel is None:
                 # Also one whose Newchannel is not in the recording.
-                if not told.get("ChannelState") or uniqueid in self._gone:
+                if not facts.get("ChannelState") or uniqueid in self._gone:
                     continue
-                self._channels[uniqueid] = channel = ListedChannel(told, now)
+                self._channels[uniqueid] = channel = ListedChannel(facts, now)
                 # A Local channel dials on in the dialplan and has called no number.
-                calls = not prefix and not name.startswith("Local/")
-                if calls and told.get("Exten") not in _NO_NUMBERS:
-                    channel.dnid = told.get("Exten", "")
-            channel.facts |= told
+                calls = not prefix and not facts["Channel"].startswith("Local/")
+                if calls and facts.get("Exten") not in _NO_NUMBERS:
+                    channel.dnid = facts.get("Exten", "")
+            channel.facts |= facts
 
     def _note_doings(self, name: str, headers: Mapping[str, str]) -> None:
         uniqueid = headers.get("Uniqueid") or headers.get("UniqueID", "")
@@ -178,6 +188,8 @@ class PbxState:
         match name:
             case "BridgeEnter":
                 self._enters(channel, headers)
+            case "BridgeLeave":
+                self._leaves(channel, headers.get("BridgeUniqueid", ""))
             case "DialBegin":
                 self._dials(channel, headers, headers.get("DestUniqueid", ""))
             case "Dial" if headers.get("SubEvent", "Begin") == "Begin":
@@ -224,12 +236,25 @@ class PbxState:
         """
         if channel is None:
             return
+        self._leaves(channel, channel.bridge)
         channel.bridge = headers.get("BridgeUniqueid", "")
-        together = [one for one in self._channels.values() if one.bridge == channel.bridge]
+        together = self._bridges.setdefault(channel.bridge, [])
+        together.append(channel)
         if headers.get("BridgeType") == "basic" and "Linkedid" in channel.facts:
             oldest = min((one.facts.get("Linkedid", "") for one in together), key=_age)
             for one in together:
                 one.facts["Linkedid"] = oldest
+
+    def _leaves(self, channel: ListedChannel | None, bridge: str) -> None:
+        """
+        Note who is in *bridge* no more, unless another one was entered since.
+        """
+        if channel is None or channel.bridge != bridge or bridge not in self._bridges:
+            return
+        channel.bridge = ""
+        self._bridges[bridge].remove(channel)
+        if not self._bridges[bridge]:
+            del self._bridges[bridge]
 
     def _links(self, headers: Mapping[str, str], *, linked: bool) -> None:
         """
@@ -266,9 +291,6 @@ class PbxState:
 
 def _note_own_doing(channel: ListedChannel, name: str, headers: Mapping[str, str]) -> None:
     match name:
-        case "BridgeLeave":
-            if channel.bridge == headers.get("BridgeUniqueid"):
-                channel.bridge = ""
         case "QueueCallerJoin" | "Join":
             channel.application, channel.application_data = _QUEUE, headers.get("Queue", "")
         case "Newexten":

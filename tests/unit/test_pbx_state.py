@@ -210,6 +210,19 @@ def test_bridges() -> None:
     assert said(ANN, enter, leave).channel_rows(100.0)[0]["BridgeId"] == ""
 
 
+def test_who_went_to_another_bridge_does_not_meet_who_enters_the_old_one() -> None:
+    """
+    Calls meet by who is in a bridge together, not by who was there before.
+    """
+    eve = "Newchannel Channel=PJSIP/3-1 ChannelState=4 Exten=4 Uniqueid=1.3 Linkedid=1.3"
+    enter = "BridgeEnter Channel=PJSIP/{0}-1 Uniqueid=1.{0} BridgeUniqueid={1} BridgeType=basic"
+    state = said(ANN, eve, enter.format(1, "b"), enter.format(1, "c"), enter.format(3, "b"))
+
+    rows = by_uniqueid(state.channel_rows(100.0))
+    assert [rows[one]["BridgeId"] for one in ("1.1", "1.3")] == ["c", "b"]
+    assert rows["1.3"]["Linkedid"] == "1.3"
+
+
 def test_time_passes() -> None:
     """
     Duration and Seconds count from the Newchannel.
