@@ -86,6 +86,8 @@ class Sender:
         #: Those whose breaker changed, which is not written down yet.
         self._changed: dict[str, Health] = {}
         self._asking = True
+        #: A destination had all the attempts that it may have when the store was asked last.
+        self._full = True
         #: Attempts made since the start.
         self.attempts = Meter()
         #: Deliveries that succeeded since the start, by destination.
@@ -164,19 +166,22 @@ class Sender:
             while True:
                 self._wake.clear()
                 self._asking = True
-                now = self._clock()
+                now, concurrency = self._clock(), self._settings.concurrency
+                taken = self._taken(now)
                 claims = await self._store.claim(
                     now,
-                    self._settings.concurrency,
-                    self._taken(now),
+                    concurrency,
+                    taken,
                     self._settings.total_timeout_seconds + _LEASE_MARGIN,
                 )
                 for delivery in claims.deliveries:
                     self._busy[delivery.destination] += 1
+                    taken[delivery.destination] += 1
                     self._claimed.put_nowait(delivery)
                     if self._workers < self.in_flight:
                         self._workers += 1
                         workers.create_task(self._work(), name="delivery worker")
+                self._full = any(count >= concurrency for count in taken.values())
                 self._asking, self._next_due = False, self._earliest(claims.next_due, now)
                 self._passed.set()
                 await self._sleep(self._next_due)
@@ -207,22 +212,22 @@ class Sender:
             return False
         return self._next_due is None or self._next_due > deadline
 
-    def _taken(self, now: float) -> dict[str, int]:
+    def _taken(self, now: float) -> Counter[str]:
         """
         Count the slots that are not free: those of attempts, and those that breakers hold.
 
         An attempt that is over holds none while its outcome is written down, unless there are
         more of these than slots: what is not written down is sent again after a crash.
         """
-        taken = dict(self._busy)
+        taken = Counter(self._busy)
         concurrency, terms = self._settings.concurrency, self._settings.breaker_terms
         for destination, count in self._settling.items():
             if count > concurrency:
-                taken[destination] = taken.get(destination, 0) + count - concurrency
+                taken[destination] += count - concurrency
         for destination, health in self._unwell.items():
             held = concurrency - health.allowance(now, concurrency, terms)
             if held:
-                taken[destination] = taken.get(destination, 0) + held
+                taken[destination] += held
         return taken
 
     def _earliest(self, due: float | None, now: float) -> float | None:
@@ -254,7 +259,9 @@ class Sender:
             self._settling[delivery.destination] += 1
             self._outcomes.append(outcome)
             self._judged.set()
-            self._wake.set()
+            if self._full:
+                # Else nothing waits for the slot, and what waits for the outcome waits on.
+                self._wake.set()
         self._workers -= 1
 
     async def _settle_all(self, writing: asyncio.TaskGroup) -> None:
@@ -279,10 +286,12 @@ class Sender:
             and outcome.verdict.pauses_rule
             and self._is_address(outcome.delivery.rule_id, outcome.delivery.request.url)
         }
-        # The store is asked in this order: what stands behind them must not be sent meanwhile.
-        await asyncio.gather(
-            *itertools.starmap(self._pause, pauses.items()), self._store.settle(outcomes)
-        )
+        if pauses:
+            # The store is asked in this order: what stands behind them must not be sent meanwhile.
+            paused = itertools.starmap(self._pause, pauses.items())
+            await asyncio.gather(*paused, self._store.settle(outcomes))
+        else:
+            await self._store.settle(outcomes)
         for outcome in outcomes:
             destination = outcome.delivery.destination
             _less(self._settling, destination)

@@ -9,13 +9,14 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
 from ami_bridge.adapters.memory_store import InMemoryStore
 from ami_bridge.adapters.sender import Sender
-from ami_bridge.adapters.store import Outcome
+from ami_bridge.adapters.store import Claims, Outcome
 from ami_bridge.core.breaker import BreakerTerms, Health
 from ami_bridge.core.requests import Request
 from ami_bridge.core.rules import Method
@@ -58,6 +59,27 @@ async def test_drain_of_nothing() -> None:
     """
     async with sending() as (_, sender):
         assert await sender.drain(30) == 0
+
+
+async def test_the_store_is_not_asked_in_vain() -> None:
+    """
+    While slots are free, a delivery costs two questions: when it is owed, and when it is settled.
+    """
+
+    class Asked(Kept):
+        times = 0
+
+        async def claim(self, *terms: Any) -> Claims:
+            self.times += 1
+            return await super().claim(*terms)
+
+    async with ScriptedReceiver() as receiver, sending(store=Asked()) as (store, sender):
+        assert isinstance(store, Asked)
+        for number in range(10):
+            await owe(store, delivery(f"x{number}", receiver.url))
+            assert await sender.drain(30) == 0
+
+        assert store.times <= 2 * 10 + 1
 
 
 async def test_cut_off_delivery_stays() -> None:
