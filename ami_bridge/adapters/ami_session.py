@@ -10,7 +10,6 @@ its own, logs in with the bare secret and never learns that a Ping was not answe
 import asyncio
 import functools
 import hashlib
-import ipaddress
 import logging
 import os
 import socket
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import attrs
+from aiohappyeyeballs import start_connection
 from panoramisk.actions import Action
 from panoramisk.manager import Manager
 
@@ -264,12 +264,13 @@ class AmiSession:
             oddities=self.oddities,
             clock=self.clock,
         )
+        context = None if tls is None else _tls_context(tls)
+        addresses = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        connected = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS)
         transport, self._protocol = await loop.create_connection(
             factory,
-            settings.host,
-            settings.port,
-            happy_eyeballs_delay=None if _is_address(settings.host) else _HAPPY_EYEBALLS_SECONDS,
-            ssl=None if tls is None else _tls_context(tls),
+            sock=connected,
+            ssl=context,
             server_hostname=None if tls is None else tls.server_name or settings.host,
         )
         self._manager = Manager(
@@ -279,9 +280,9 @@ class AmiSession:
             ping_interval=_NEVER_SECONDS,
             log=log,
         )
-        connected = loop.create_future()
-        connected.set_result((transport, self._protocol))
-        self._manager.connection_made(connected)
+        made = loop.create_future()
+        made.set_result((transport, self._protocol))
+        self._manager.connection_made(made)
 
     async def _greeting(self) -> str:
         protocol = self._connection
@@ -321,17 +322,6 @@ class AmiSession:
                 reason += " (with challenge = false the bridge logs in without one)"
             raise AmiLoginRefused(self.settings.address, self.settings.username, reason)
         return answer
-
-
-def _is_address(host: str) -> bool:
-    """
-    Tell an IP address, where there is nothing to race, from a name.
-    """
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _tls_context(settings: TlsSettings) -> ssl.SSLContext:

@@ -22,6 +22,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import AsteriskSettings, Config, DeliverySettings, PbxSettings
 from ami_bridge.signals import stop_on_signals
 
+from . import event_loop
 from .receive import Screen
 from .simulate import playlist
 
@@ -56,7 +57,7 @@ def command() -> None:
     ports that they find themselves. Nothing is installed, changed or sent elsewhere.
     """
     log_to(level="warning")
-    asyncio.run(Demo().run())
+    event_loop.run(Demo().run())
 
 
 class Demo:

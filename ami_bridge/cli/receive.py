@@ -14,6 +14,7 @@ from ami_bridge.adapters.receiver import Received, Receiver
 from ami_bridge.core.destinations import Destinations
 from ami_bridge.signals import stop_on_signals
 
+from . import event_loop
 from .columns import visible
 from .options import NumberRange, listening_on
 
@@ -41,7 +42,7 @@ def command(port: int, host: str, fail_rate: float, delay: float) -> None:
     """
     Receive call-event requests on any path, by GET or POST, and show them.
     """
-    asyncio.run(_receive(host, port, fail_rate, delay))
+    event_loop.run(_receive(host, port, fail_rate, delay))
 
 
 async def _receive(host: str, port: int, fail_rate: float, delay: float) -> None:

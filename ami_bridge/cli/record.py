@@ -20,6 +20,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import AsteriskSettings
 from ami_bridge.signals import stop_on_signals
 
+from . import event_loop
 from .options import NumberRange, load_rules, one_pbx, pbx_option, rules_option
 
 
@@ -88,7 +89,7 @@ class _Recorder:
         Record for *duration* seconds, or until a signal or the end of the connection.
         """
         with contextlib.ExitStack() as files:
-            lost = asyncio.run(self._record(settings, duration, files))
+            lost = event_loop.run(self._record(settings, duration, files))
             if self._failure is not None:
                 raise self._failure
             if self._anonymiser is not None and (rest := self._anonymiser.finish()):

@@ -31,6 +31,7 @@ from ami_bridge.logs import log_to
 from ami_bridge.pipeline import Pipeline
 from ami_bridge.settings import Config
 
+from . import event_loop
 from .options import load_rules, one_pbx, pbx_option, rules_option
 from .printers import JsonLines, Printer, Requests, Table
 from .progress import ProgressLine
@@ -126,7 +127,7 @@ def command(
     replay = Replay(files, config, output=output, requests=requests, speed=speed)
     if send:
         log_to(level="warning")
-        undelivered = asyncio.run(replay.send())
+        undelivered = event_loop.run(replay.send())
     else:
         undelivered = 0
         replay.run()

@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import gc
 import logging
 from pathlib import Path
 
@@ -16,9 +17,13 @@ from ami_bridge.logs import log_to
 from ami_bridge.settings import Config
 from ami_bridge.signals import stop_on_signals
 
+from . import event_loop
 from .options import find_rules, rules_option
 
 log = logging.getLogger(__name__)
+
+#: So many more objects than before, and garbage is searched for.
+_OBJECTS_BETWEEN_SEARCHES = 10_000
 
 
 @click.command("run")
@@ -54,7 +59,20 @@ def command(rules: Path | None, log_format: str, log_level: str) -> None:
         log.info("starting", extra=fields)
     else:
         log.warning("nobody will be told of anything: no request is enabled", extra=fields)
-    asyncio.run(_run(config, path))
+    _search_less_garbage()
+    event_loop.run(_run(config, path))
+
+
+def _search_less_garbage() -> None:
+    """
+    Let Python look through what is alive for cycles less often.
+
+    It would do so for every 700 objects more, and with a long backlog that takes a fifth of the
+    time. What is loaded by now stays, and is not looked through at all.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
 
 
 async def _run(config: Config, path: Path | None) -> None:

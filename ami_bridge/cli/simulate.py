@@ -17,6 +17,7 @@ from ami_bridge.adapters.stored_bytes import STANDARD_INPUT
 from ami_bridge.errors import RecordingError
 from ami_bridge.signals import stop_on_signals
 
+from . import event_loop
 from .options import listening_on
 from .replay import Speed
 
@@ -82,7 +83,7 @@ def command(
         simulator = Simulator(
             chunks, host=host, port=port, speed=speed, loop=loop, playing=Playing(play)
         )
-        asyncio.run(_simulate(simulator))
+        event_loop.run(_simulate(simulator))
 
 
 def _read_again(file: str, kept: contextlib.ExitStack) -> str:
