@@ -11,6 +11,7 @@ the immutable records that cost least.
 """
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -204,6 +205,9 @@ AmiEvent = (
 UNKNOWN = "<unknown>"
 STATES = {str(state.value): state for state in ChannelState}
 STATUSES = {status.value: status for status in DialStatus}
+#: Asterisk's own ids are ``[systemname-]epoch.N``, the name in any letters; an Originate may give
+#: a channel any other (ChannelId), but none that a link garbled into odd characters.
+_ID = re.compile(r"[ -~]+|[^\x00-\x1f\x7f-\x9f]+-[0-9]+\.[0-9]+")
 
 
 class _Missing(Exception):  # noqa: N818 - an inner signal, not an error anybody sees
@@ -252,6 +256,13 @@ def _needed(headers: Headers, *spellings: str) -> str:
     raise _Missing(spellings[0])
 
 
+def _needed_id(headers: Headers, *spellings: str) -> str:
+    value = _needed(headers, *spellings)
+    if not _ID.fullmatch(value):
+        raise _Missing(spellings[0])
+    return value
+
+
 def _number(headers: Headers, header: str) -> int | None:
     value = headers.get(header, "")
     return int(value) if value.isascii() and value.isdigit() else None
@@ -264,13 +275,19 @@ def _channel(headers: Headers, prefix: str = "") -> ChannelSnapshot:
         uniqueid = headers[prefix + "Uniqueid"]
     except KeyError as error:
         raise _Missing(error.args[0]) from None
+    if uniqueid and not _ID.fullmatch(uniqueid):
+        raise _Missing(prefix + "Uniqueid")
+    linkedid = get(prefix + "Linkedid")
+    if linkedid and not _ID.fullmatch(linkedid):
+        # The channel is as good without: its later events tell it again.
+        linkedid = ""
     num, called = get(prefix + "CallerIDNum", ""), get(prefix + "CallerIDName", "")
     connected = get(prefix + "ConnectedLineNum", "")
     connected_name = get(prefix + "ConnectedLineName", "")
     return ChannelSnapshot(
         name,
         uniqueid,
-        get(prefix + "Linkedid"),
+        linkedid,
         STATES.get(get(prefix + "ChannelState", "")),
         get(prefix + "Exten", ""),
         get(prefix + "Context", ""),
@@ -309,7 +326,7 @@ def _legacy_dial(headers: Headers) -> DialBegin | DialEnd:
     """
     Read Dial of Asterisk 1.8 to 11: its End names the source alone and comes after the talk.
     """
-    uniqueid = _needed(headers, "UniqueID", "SrcUniqueID", "Uniqueid")
+    uniqueid = _needed_id(headers, "UniqueID", "SrcUniqueID", "Uniqueid")
     if headers.get("SubEvent", "Begin") == "End":
         return DialEnd(uniqueid, "", STATUSES.get(headers.get("DialStatus", "")))
     source = ChannelSnapshot(
@@ -320,7 +337,7 @@ def _legacy_dial(headers: Headers) -> DialBegin | DialEnd:
     )
     destination = ChannelSnapshot(
         name=_needed(headers, "Destination"),
-        uniqueid=_needed(headers, "DestUniqueID", "DestUniqueid"),
+        uniqueid=_needed_id(headers, "DestUniqueID", "DestUniqueid"),
     )
     return DialBegin(source, destination)
 
@@ -363,7 +380,7 @@ def _originate_response(headers: Headers) -> OriginateResponse:
 
 
 def _rename(headers: Headers) -> Rename:
-    return Rename(_needed(headers, "Uniqueid"), _needed(headers, "Newname"))
+    return Rename(_needed_id(headers, "Uniqueid"), _needed(headers, "Newname"))
 
 
 def _queue_caller_join(headers: Headers) -> QueueCallerJoin:

@@ -27,6 +27,8 @@ from .ami_stream import AmiMessage
 
 # Possessive (`*+`): a value ends at its CR and nowhere else, so nothing is tried twice.
 _VALUE = r"([^\r]*+)\r\n"
+#: Others than these need a closer look.
+_ID = r"([ -~]*+)\r\n"
 _ANY = r"[^\r]*+\r\n"
 #: A caller id, whose group takes no part where Asterisk does not know it.
 _KNOWN = rf"(?:{UNKNOWN}|([^\r]*+))\r\n"
@@ -41,7 +43,7 @@ def _channel_lines(prefix: str) -> str:
         rf"{prefix}ConnectedLineNum: {_KNOWN}{prefix}ConnectedLineName: {_KNOWN}"
         rf"(?:{prefix}Language: {_ANY})?{prefix}AccountCode: {_ANY}"
         rf"{prefix}Context: {_VALUE}{prefix}Exten: {_VALUE}{prefix}Priority: {_ANY}"
-        rf"{prefix}Uniqueid: {_VALUE}{prefix}Linkedid: {_VALUE}"
+        rf"{prefix}Uniqueid: {_ID}{prefix}Linkedid: {_ID}"
     )
 
 

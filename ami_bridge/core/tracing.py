@@ -92,7 +92,7 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
     """
     if hop.origination is not None:
         return Behind(ringing=hop.origination, through_local=through_local)
-    own = hop.linkedid in (None, hop.uniqueid)
+    own = not hop.linkedid or hop.linkedid == hop.uniqueid
     find = _find_transferee if own and hop.linkedid else find_party
     party = find(channels, hop, number)
     if own and party is None:

@@ -325,6 +325,41 @@ def test_event_without_what_it_is_about(name: str, headers: dict[str, str], miss
         read_ami_event({"Event": name, **headers})
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        pytest.param("1795408646.1", "1795408646.1", id="Asterisk's own"),
+        pytest.param("pbx-1/a-1795408646.1", "pbx-1/a-1795408646.1", id="with a system's name"),
+        pytest.param("Büro 東京-1795408646.1", "Büro 東京-1795408646.1", id="in any letters"),
+        pytest.param("click to call #4711", "click to call #4711", id="given by an Originate"),
+        pytest.param("17954\x8646.1", None, id="a control character"),
+        pytest.param("17954é646.1", None, id="an odd letter"),
+        pytest.param("17954\x01-1795408646.1", None, id="in the system's name"),
+        pytest.param("17954\udcf646.1", None, id="a byte that is no UTF-8"),
+    ],
+)
+def test_ids(given: str, read: str | None) -> None:
+    """
+    A channel whose id was garbled is none; without its Linkedid it is as good as before.
+    """
+    assert _read_newchannel(ALICE | {"Uniqueid": given, "Linkedid": "1.1"}) == (
+        None if read is None else (read, "1.1")
+    )
+    assert _read_newchannel(ALICE | {"Uniqueid": "1.1", "Linkedid": given}) == ("1.1", read or "")
+
+
+def _read_newchannel(headers: dict[str, str]) -> tuple[str, str | None] | None:
+    lines = ["Event: Newchannel", *(f"{header}: {value}" for header, value in headers.items())]
+    octets = "\r\n".join([*lines, "", ""]).encode(errors="surrogateescape")
+    [message] = AmiStream().feed(octets)
+    try:
+        record = read_message(message)
+    except ValueError:
+        return None
+    assert isinstance(record, Newchannel)
+    return record.channel.uniqueid, record.channel.linkedid
+
+
 @pytest.mark.parametrize("name", ["VarSet", "RTCPSent", "", "newchannel"])
 def test_events_that_do_not_matter(name: str) -> None:
     """

@@ -34,11 +34,12 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
     lambda text: text != "<unknown>" and "\r\n" not in text
 )
 words = texts.filter(bool)
+ids = st.from_regex(r"[!-~]{1,12}", fullmatch=True)
 snapshots = st.builds(
     ChannelSnapshot,
     name=words,
-    uniqueid=words,
-    linkedid=st.none() | texts,
+    uniqueid=ids,
+    linkedid=st.none() | st.just("") | ids,
     state=st.none() | st.sampled_from(ChannelState),
     exten=texts,
     context=texts,
@@ -60,13 +61,13 @@ records: st.SearchStrategy[AmiEvent] = st.one_of(
     st.builds(Newstate, snapshots),
     st.builds(DialBegin, st.none() | snapshots, snapshots, texts),
     st.builds(DialEnd, texts, words, statuses, texts),
-    st.builds(DialEnd, words, st.just(""), statuses, st.just("")),
+    st.builds(DialEnd, ids, st.just(""), statuses, st.just("")),
     st.builds(Hangup, snapshots, st.none() | st.integers(0, 127), texts),
     st.builds(LocalBridge, words, words),
     st.builds(Pickup, words, texts, words, texts),
     st.builds(AttendedTransfer, snapshots, st.none() | snapshots),
     st.builds(OriginateResponse, texts, st.booleans(), texts, texts, texts, texts),
-    st.builds(Rename, words, words),
+    st.builds(Rename, ids, words),
     st.builds(QueueCallerJoin, words),
     st.builds(FullyBooted, st.none() | st.integers(0, 10**9)),
 )
