@@ -24,7 +24,8 @@ class Behind:
 
     #: The first real channel; None if it is gone, unknown or still to be called.
     caller: Channel | None = None
-    #: The OUT leg that the dial belongs to, if an extension makes the call.
+    #: The OUT leg that the dial belongs to, if an extension makes the call. Who consults in the
+    #: middle of a call makes none.
     leg: Leg | None = None
     #: The dial is the first half of an originated call: the phone that clicked rings.
     ringing: Origination | None = None
@@ -102,11 +103,12 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         return Behind(ringing=hop.origination, through_local=through_local)
     if party is None:
         return Behind(through_local=True)
+    consults = not hop.dialled and party.up
     return Behind(
         party,
-        party.out_leg,
+        None if consults else party.out_leg,
         feature_number=hop.exten if hop.is_local else "",
-        keyed=not hop.dialled and not _was_answered(hop),
+        keyed=consults and not _was_answered(hop),
         through_local=True,
     )
 
