@@ -91,6 +91,10 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
     """
     Nobody was seen to dial *hop*: an Originate, or a feature for somebody in a call.
     """
+    if hop.origination is not None and hop.up:
+        # Its phone answered, and has handed on whom the call reached.
+        # Witness: fixtures/asterisk22/originate-local-n-xfer-blind.
+        return Behind(hop.reached, through_local=True)
     if hop.origination is not None:
         return Behind(ringing=hop.origination, through_local=through_local)
     own = not hop.linkedid or hop.linkedid == hop.uniqueid
