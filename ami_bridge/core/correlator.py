@@ -18,7 +18,8 @@ from .call_events import CallEvent
 from .channels import Channels
 from .course import Course
 from .legs import Leg, LegState
-from .telling import Anomaly, Cause, CorrelatorSettings, Presented, Teller, dialled_number
+from .telling import Anomaly, Cause, CorrelatorSettings, Teller, dialled_number
+from .tracing import Presented
 
 __all__ = ["Anomaly", "Correlator", "CorrelatorSettings"]
 

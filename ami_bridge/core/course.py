@@ -10,8 +10,8 @@ from typing import NamedTuple
 from .channels import Channel, Channels, Origination
 from .extensions import PartyKind
 from .legs import LegState
-from .telling import Cause, Presented, Teller, dialled_number
-from .tracing import find_party, trace
+from .telling import Cause, Teller, dialled_number
+from .tracing import Presented, find_party, trace
 
 #: How long a Dial-Out waits for the Pickup that its channel's answer looks like, in seconds.
 #: Asterisk says both within a millisecond.
@@ -73,7 +73,7 @@ class Course:
         """
         Find out for whom *channel* is dialled, and say so.
         """
-        behind = trace(self._channels, channel, presented.number)
+        behind = trace(self._channels, channel, presented)
         channel.dialled_for = behind.leg
         if behind.leg is not None:
             behind.leg.note_dial(channel)
@@ -229,10 +229,10 @@ class Course:
         """
         if channel.is_local:
             return
-        caller = find_party(self._channels, channel, channel.connected_line_num)
+        presented = Presented(channel.connected_line_num, channel.connected_line_name)
+        caller = find_party(self._channels, channel, presented)
         channel.dialled = True
         channel.dialled_by = caller
-        presented = Presented(channel.connected_line_num, channel.connected_line_name)
         if caller is None:
             channel.origination = Origination(channel)
         else:

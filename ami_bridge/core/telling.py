@@ -16,7 +16,7 @@ from .call_events import CallEvent, CallFlow
 from .channels import Channel, Channels, Origination
 from .extensions import PartyKind, WhoIsWho
 from .legs import Leg, LegState, Step
-from .tracing import Behind, trace
+from .tracing import Behind, Presented, trace
 
 
 @attrs.frozen
@@ -46,17 +46,6 @@ class CorrelatorSettings:
     originate_is_dial_in: bool = False
     #: Name of the PBX, where several share receivers: before each CallID, and in identities.
     pbx: str = ""
-
-
-@attrs.frozen
-class Presented:
-    """
-    What a dial shows: the caller id, and where the dialling channel is in the dialplan.
-    """
-
-    number: str
-    name: str
-    exten: str = ""
 
 
 @attrs.frozen
@@ -227,7 +216,7 @@ class Teller:
         rung = target.in_leg
         if rung is None:
             presented = Presented(target.connected_line_num, target.connected_line_name)
-            behind = trace(self._channels, target, presented.number)
+            behind = trace(self._channels, target, presented)
             rung = self._call_received(target, behind, presented)
         leg = attrs.evolve(
             rung,

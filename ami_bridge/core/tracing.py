@@ -17,6 +17,17 @@ from .legs import Leg
 
 
 @attrs.frozen
+class Presented:
+    """
+    What a dial shows: the caller id, and where the dialling channel is in the dialplan.
+    """
+
+    number: str
+    name: str
+    exten: str = ""
+
+
+@attrs.frozen
 class Behind:
     """
     Who has a channel dialled.
@@ -37,11 +48,11 @@ class Behind:
     through_local: bool = False
 
 
-def trace(channels: Channels, dialled: Channel, number: str) -> Behind:
+def trace(channels: Channels, dialled: Channel, presented: Presented) -> Behind:
     """
     Walk back from *dialled* to whoever has it dialled.
 
-    *number* is the caller id of the dial: it names the party for whom a feature dials.
+    What is *presented* by the dial names the party for whom a feature dials.
     """
     hop = dialled
     through_local = False
@@ -51,10 +62,11 @@ def trace(channels: Channels, dialled: Channel, number: str) -> Behind:
         source = hop.dialled_by
         if source is None and hop.forwarded_by is not None:
             hop = hop.forwarded_by
-            number, through_local = hop.connected_line_num, True
+            presented = Presented(hop.connected_line_num, hop.connected_line_name)
+            through_local = True
             continue
         if source is None:
-            return _undialled(channels, hop, number, through_local)
+            return _undialled(channels, hop, presented, through_local)
         if not source.is_local:
             return _real(source, through_local)
         through_local = True
@@ -87,7 +99,12 @@ def _dials_on(origination: Origination) -> Behind:
     return Behind(other_half.reached if other_half else None, through_local=True)
 
 
-def _undialled(channels: Channels, hop: Channel, number: str, through_local: bool) -> Behind:  # noqa: FBT001
+def _undialled(
+    channels: Channels,
+    hop: Channel,
+    presented: Presented,
+    through_local: bool,  # noqa: FBT001
+) -> Behind:
     """
     Nobody was seen to dial *hop*: an Originate, or a feature for somebody in a call.
     """
@@ -99,7 +116,7 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
         return Behind(ringing=hop.origination, through_local=through_local)
     own = not hop.linkedid or hop.linkedid == hop.uniqueid
     find = _find_transferee if own and hop.linkedid else find_party
-    party = find(channels, hop, number)
+    party = find(channels, hop, presented)
     if own and party is None:
         hop.origination = Origination(
             hop, caller_id_num=hop.connected_line_num, caller_id_name=hop.connected_line_name
@@ -117,7 +134,7 @@ def _undialled(channels: Channels, hop: Channel, number: str, through_local: boo
     )
 
 
-def _find_transferee(channels: Channels, dialled: Channel, number: str) -> Channel | None:
+def _find_transferee(channels: Channels, dialled: Channel, presented: Presented) -> Channel | None:
     """
     Find whom *dialled* is called for, if the target of an attended transfer did not answer.
 
@@ -127,20 +144,21 @@ def _find_transferee(channels: Channels, dialled: Channel, number: str) -> Chann
     """
     for one in channels:
         handed_on = one.transferee
-        if handed_on is None or handed_on.caller_id_num != number:
+        if handed_on is None or handed_on.caller_id_num != presented.number:
             continue
         if handed_on.uniqueid in channels and (dialled.is_local or dialled.party == one.party):
             return handed_on
     return None
 
 
-def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | None:
+def find_party(channels: Channels, dialled: Channel, presented: Presented) -> Channel | None:
     """
-    Find the party of *dialled*'s call whom *number* names, else the call's first channel.
+    Find the party of *dialled*'s call whom *presented* names, else the call's first channel.
 
     Where there are no linked ids the call is not known: then only a caller who waits in
     a queue, or called the PBX, and has that number will do.
     """
+    number = presented.number
     if dialled.linkedid is None:
         callers = [one for one in channels if one.inbound and one.caller_id_num == number]
         waiting = [one for one in callers if one.queued]
@@ -155,6 +173,9 @@ def find_party(channels: Channels, dialled: Channel, number: str) -> Channel | N
         for one in parties
         if number and number in (one.caller_id_num, one.party.extension, one.party.number)
     ]
+    # The phone that clicked may show the number of whom it called, but hardly the name, too.
+    # Witness: fixtures/asterisk22/originate-xfer-attended-dtmf-by-callee.
+    named.sort(key=lambda one: (one.caller_id_num, one.caller_id_name) != (number, presented.name))
     for one in named:
         if one.linkedid == dialled.linkedid:
             return one
