@@ -14,7 +14,7 @@ import attrs
 from .ami_events import DialStatus
 from .call_events import CallEvent, CallFlow
 from .channels import Channel, Channels, Origination
-from .extensions import PartyKind, WhoIsWho
+from .extensions import PartyKind, WhoIsWho, endpoint_of
 from .legs import Leg, LegState, Step
 from .tracing import Behind, Presented, trace
 
@@ -67,6 +67,16 @@ def dialled_number(exten: str) -> str:
     Give the number that *exten* is; Asterisk's special extensions (``s``, ``h``) are none.
     """
     return exten if len(exten) > 1 or exten.isdigit() else ""
+
+
+def _sent_to(channel: Channel, exten: str) -> str:
+    """
+    Give the number that *exten* is, where the dialplan has *channel* called.
+
+    A parked call comes back at an extension that is named after its parker's phone, which is
+    no number: ``PJSIP_0003*001``. Witness: fixtures/asterisk22/park-comeback-unanswered.
+    """
+    return "" if exten == endpoint_of(channel.name).replace("/", "_") else dialled_number(exten)
 
 
 def number_in(dial_string: str) -> str:
@@ -179,7 +189,7 @@ class Teller:
             or (caller.called_number if caller is not None else "")
             or (behind.leg.called_number if behind.leg is not None else "")
             or feature_number
-            or dialled_number(presented.exten)
+            or _sent_to(channel, presented.exten)
         )
         leg.caller_extension = caller.party.extension if caller is not None else ""
         leg.called_did = self._did(channel, caller, leg.extension)
