@@ -167,8 +167,9 @@ class _Adoption:
         else:
             born = snapshot._replace(state=ChannelState.DOWN)
         if part.dialled and snapshot.linkedid == snapshot.uniqueid:
-            # An originated phone shows the other party's number, not its own.
-            born = born._replace(caller_id_num="", caller_id_name="")
+            # An originated phone shows the other party's number, not its own, and dials on
+            # elsewhere than it was made.
+            born = born._replace(caller_id_num="", caller_id_name="", exten="")
         self._records.append(Newchannel(born, legacy=snapshot.linkedid is None))
         if snapshot.name.endswith(";2"):
             other = self._by_name.get(f"{snapshot.name[:-1]}1")

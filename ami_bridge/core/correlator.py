@@ -179,7 +179,7 @@ class Correlator:
         if event.source is not None:
             source = self._channels.follow(event.source)
             if source is not None:
-                self._course.dials(source, event.source.exten)
+                self._course.dials(source, event.source.exten, event.dial_string)
             channel.dialled_by = source
             presented = Presented(
                 event.source.caller_id_num, event.source.caller_id_name, event.source.exten

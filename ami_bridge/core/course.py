@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .channels import Channel, Channels, Origination
 from .extensions import PartyKind
 from .legs import LegState
-from .telling import Cause, Teller, dialled_number
+from .telling import Cause, Teller, dialled_number, number_in
 from .tracing import Presented, find_party, trace
 
 #: How long a Dial-Out waits for the Pickup that its channel's answer looks like, in seconds.
@@ -58,16 +58,19 @@ class Course:
         elif channel.is_extension:
             self._teller.calls_the_pbx(channel)
 
-    def dials(self, source: Channel, exten: str) -> None:
+    def dials(self, source: Channel, exten: str, dial_string: str) -> None:
         """
-        Note that *source* dials somebody, at *exten* in the dialplan.
+        Note that *source* dials what *dial_string* spells, at *exten* in the dialplan.
         """
         self.is_no_pickup(source)
         source.dials = True
         if source.legacy:
             self._adopt_originated(source)
         if source.origination is not None and not source.origination.exten:
-            source.origination.exten = dialled_number(exten)
+            # Where it was made it runs an application, and no dialplan: Dial has a number,
+            # Queue has none. Witness: fixtures/asterisk22/originate-local-app-dial-local.
+            at = "" if exten == source.exten else dialled_number(exten)
+            source.origination.exten = at or number_in(dial_string)
 
     def reaches(self, channel: Channel, presented: Presented) -> None:
         """
