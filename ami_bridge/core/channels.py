@@ -36,6 +36,8 @@ class Origination:
     exten: str = ""
     #: It runs an application that calls nobody: the extension receives a call.
     plays: bool = False
+    #: Why its head hung up.
+    cause: int | None = None
     caller_id_num: str = ""
     caller_id_name: str = ""
 

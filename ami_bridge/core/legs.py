@@ -65,7 +65,8 @@ _EVENT_TYPES = {
 
 # Q.850 causes, where Asterisk's own word for the dial does not tell or is missing.
 _REFUSED = frozenset({17, 21})
-_NO_CHANNEL = frozenset({3, 20})
+#: Whoever was to be called has no phone.
+NO_CHANNEL = frozenset({3, 20})
 _CAUSE_WORDS = {
     0: CallStatus.NOANSWER,
     1: CallStatus.CHANUNAVAIL,
@@ -166,7 +167,7 @@ class Leg:
         """
         dialled_nobody = self.flow is CallFlow.OUT and self.last_dialled is None
         if self.last_dialled is not None:
-            if self.dial_cause in _REFUSED and cause in _NO_CHANNEL:
+            if self.dial_cause in _REFUSED and cause in NO_CHANNEL:
                 # Who is refused has that cause, too: a dial after it made no channel.
                 return CallStatus.CHANUNAVAIL
             # Its own cause may be left from a dial before the last.

@@ -15,7 +15,7 @@ from .ami_events import DialStatus
 from .call_events import CallEvent, CallFlow
 from .channels import Channel, Channels, Origination
 from .extensions import PartyKind, WhoIsWho, endpoint_of
-from .legs import Leg, LegState, Step
+from .legs import NO_CHANNEL, Leg, LegState, Step
 from .tracing import Behind, Presented, trace
 
 
@@ -323,6 +323,8 @@ class Teller:
         """
         Take *channel* out of its legs; a leg that has no other channel is over.
         """
+        if channel.origination is not None:
+            channel.origination.cause = cause.code
         if channel.dialled_for is not None and channel.dialled_for.last_dialled is channel:
             channel.dialled_for.dial_cause = cause.code
         for leg in (channel.in_leg, channel.out_leg):
@@ -338,7 +340,9 @@ class Teller:
         if leg.state is LegState.PENDING:
             if leg.origination is not None:
                 # Where the Hangup was not seen, it may have dialled unseen: nothing is known.
-                if leg.picked_up and cause.code is not None:
+                if leg.picked_up and leg.origination.cause in NO_CHANNEL:
+                    self.dials_out(leg, channel)
+                elif leg.picked_up and cause.code is not None:
                     self.receives(leg)
             elif not leg.feature:
                 self.dials_out(leg, channel)
