@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .channels import Channel, Channels, Origination
 from .extensions import PartyKind
 from .legs import LegState
-from .telling import Cause, Teller, dialled_number, number_in
+from .telling import Cause, Teller, dialled_number, number_in, rung_by_queue
 from .tracing import Presented, find_party, trace
 
 #: How long a Dial-Out waits for the Pickup that its channel's answer looks like, in seconds.
@@ -158,6 +158,8 @@ class Course:
         self.is_no_pickup(channel)
         self._channels.remove(channel)
         self._teller.loses(channel, cause)
+        if channel.ringing and rung_by_queue(channel.dial_string) and cause.code is not None:
+            self._is_replaced(channel)
 
     # -- pickups ----------------------------------------------------------------------
 
@@ -204,6 +206,18 @@ class Course:
             elif target.dialled_for is not None:
                 self._teller.dial_answered(target.dialled_for, picker)
             return
+
+    def _is_replaced(self, rung: Channel) -> None:
+        """
+        Say who took the place of *rung*, which is gone though its dial has not ended.
+
+        A queue tells no more of a call that is taken by an INVITE with Replaces; of Dial's there
+        will be the end of the dial. Witness: fixtures/asterisk22/queue-pickup-by-replaces.
+        """
+        for picker, maybe in self._maybe_picking_up.items():
+            if rung in maybe.rung:
+                return self.picks_up(picker, rung)
+        return None
 
     def picks_up(self, picker: Channel, target: Channel) -> None:
         """
