@@ -359,7 +359,7 @@ class Teller:
     # -- values ------------------------------------------------------------------------
 
     def _open(self, channel: Channel, flow: CallFlow, caller: Channel | None = None) -> Leg:
-        linkedid = channel.linkedid or channel.first_of_call().uniqueid
+        linkedid = channel.linkedid or (caller or channel).first_of_call().uniqueid
         pbx = self.settings.pbx
         leg = Leg(
             extension=channel.party.extension,

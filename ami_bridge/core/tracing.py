@@ -156,13 +156,17 @@ def find_party(channels: Channels, dialled: Channel, presented: Presented) -> Ch
     Find the party of *dialled*'s call whom *presented* names, else the call's first channel.
 
     Where there are no linked ids the call is not known: then only a caller who waits in
-    a queue, or called the PBX, and has that number will do.
+    a queue, or called the PBX, and has that number will do, or for a Local channel who
+    talks and has that name, too: they consult.
     """
-    number = presented.number
+    number, both = presented.number, (presented.number, presented.name)
     if dialled.linkedid is None:
-        callers = [one for one in channels if one.inbound and one.caller_id_num == number]
+        same = [one for one in channels if one.caller_id_num == number]
+        callers = [one for one in same if one.inbound]
         waiting = [one for one in callers if one.queued]
-        return next(iter(waiting or callers), None) if number else _only_one_queued(channels)
+        consulting = [one for one in same if dialled.is_local and _talks_as(one, both)]
+        found = next(iter(waiting or callers or consulting), None)
+        return found if number else _only_one_queued(channels)
     parties = [
         one
         for one in channels
@@ -175,7 +179,7 @@ def find_party(channels: Channels, dialled: Channel, presented: Presented) -> Ch
     ]
     # The phone that clicked may show the number of whom it called, but hardly the name, too.
     # Witness: fixtures/asterisk22/originate-xfer-attended-dtmf-by-callee.
-    named.sort(key=lambda one: (one.caller_id_num, one.caller_id_name) != (number, presented.name))
+    named.sort(key=lambda one: (one.caller_id_num, one.caller_id_name) != both)
     for one in named:
         if one.linkedid == dialled.linkedid:
             return one
@@ -186,6 +190,10 @@ def find_party(channels: Channels, dialled: Channel, presented: Presented) -> Ch
     talking = [one for one in named if one.up and one.is_extension]
     merged = [one for one in talking if _has_talked(one) and in_call[one.linkedid] == 1]
     return next(iter(merged or talking), first) if first is not None else None
+
+
+def _talks_as(one: Channel, caller_id: tuple[str, str]) -> bool:
+    return one.is_extension and one.up and (one.caller_id_num, one.caller_id_name) == caller_id
 
 
 def _was_answered(hop: Channel) -> bool:

@@ -917,6 +917,36 @@ class TestLegacy:
 
         assert stage.heard == ["Dial-Out 0003*101", "Answer-Out 0003*101", "Hangup 0003*101"]
 
+    @pytest.mark.parametrize(
+        ("name", "heard"),
+        [
+            pytest.param("Ann", ["Dial-In 0003*102"], id="who has number and name consults"),
+            pytest.param("Click", [], id="the number alone may be that of whom a click calls"),
+        ],
+    )
+    def test_who_was_called_may_consult_by_keys(
+        self, stage: Stage, name: str, heard: list[str]
+    ) -> None:
+        """
+        A Local channel that nobody dials is for who talks and has its caller id, in their call.
+        """
+        half = "Local/0003*102@internal-1;"
+        stage.calls("SIP/trunk-d", "15551230101", num="14155550100")
+        stage.new("SIP/0003*101-a", num="0003*101", caller="Ann")
+        stage.dials("SIP/trunk-d", "SIP/0003*101-a")
+        stage.up("SIP/0003*101-a")
+        before = len(stage.heard)
+        stage.new(f"{half}1", "0003*102")
+        stage.new(f"{half}2", "0003*102", num="0003*101", caller=name, state=ChannelState.RING)
+        stage.new("SIP/0003*102-b")
+        stage.dials(f"{half}2", "SIP/0003*102-b")
+
+        assert stage.heard[before:] == heard
+        for told in stage.events[before:]:
+            assert told.caller_extension == "0003*101"
+            assert told.called_number == "0003*102"
+            assert told.call_id == stage.events[0].call_id
+
     def test_a_silent_phone_that_dials_was_originated(self, stage: Stage) -> None:
         """
         A phone that never said that it rings, and dials, made the call that was clicked.
