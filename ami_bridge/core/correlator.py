@@ -189,17 +189,21 @@ class Correlator:
 
     def _dial_end(self, event: ami.DialEnd) -> None:
         channel = self._channels.get(event.destination_uniqueid)
+        source = self._channels.get(event.source_uniqueid)
         if channel is None:
-            source = self._channels.get(event.source_uniqueid)
             if source is not None and source.out_leg is not None and event.status is not None:
                 source.out_leg.dial_status = event.status
             return
         if channel.dial_status is None:
             channel.dial_status = event.status
+        if channel.dialled_by is not None and source is not None:
+            # Who dialled it may have been replaced while it rang, by a transfer.
+            # Witness: fixtures/asterisk22/xfer-blonde-forwarded-then-blind.
+            channel.dialled_by = source
         if event.forward and channel.dialled_by is None and channel.origination is None:
             self._course.sends_on(channel, event.forward)
         if event.status is DialStatus.ANSWER and channel.inbound and not channel.dialled:
-            self._course.takes_over(channel, self._channels.get(event.source_uniqueid))
+            self._course.takes_over(channel, source)
         elif event.status is DialStatus.ANSWER:
             self._course.answers(channel)
         elif channel.dialled_for is not None:
