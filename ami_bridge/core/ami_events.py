@@ -146,6 +146,9 @@ class AttendedTransfer(NamedTuple):
 
     transferrer: ChannelSnapshot
     transferee: ChannelSnapshot | None
+    #: The transferrer's channel in the consultation, and whom it talked to there, if to one.
+    second_uniqueid: str = ""
+    target_uniqueid: str = ""
 
 
 class OriginateResponse(NamedTuple):
@@ -364,8 +367,14 @@ def _pickup(headers: Headers) -> Pickup:
 
 def _attended_transfer(headers: Headers) -> AttendedTransfer:
     succeeded = headers.get("Result") == "Success" and headers.get("TransfereeUniqueid")
-    transferee = _channel(headers, "Transferee") if succeeded else None
-    return AttendedTransfer(_channel(headers, "OrigTransferer"), transferee)
+    if not succeeded:
+        return AttendedTransfer(_channel(headers, "OrigTransferer"), None)
+    return AttendedTransfer(
+        _channel(headers, "OrigTransferer"),
+        _channel(headers, "Transferee"),
+        headers.get("SecondTransfererUniqueid", ""),
+        headers.get("TransferTargetUniqueid", ""),
+    )
 
 
 def _originate_response(headers: Headers) -> OriginateResponse:

@@ -114,8 +114,13 @@ def _attended_transfer(record: AttendedTransfer) -> tuple[str, Lines]:
     transferrer = _channel(record.transferrer, "OrigTransferer")
     if record.transferee is None:
         return "AttendedTransfer", (("Result", "Fail"), *transferrer)
-    transferee = _channel(record.transferee, "Transferee")
-    return "AttendedTransfer", (("Result", "Success"), *transferrer, *transferee)
+    return "AttendedTransfer", (
+        ("Result", "Success"),
+        *transferrer,
+        ("SecondTransfererUniqueid", record.second_uniqueid),
+        *_channel(record.transferee, "Transferee"),
+        ("TransferTargetUniqueid", record.target_uniqueid),
+    )
 
 
 def _originate_response(record: OriginateResponse) -> tuple[str, Lines]:

@@ -281,6 +281,16 @@ class Channels:
         if not channel.entrance.channels:
             del self._entrances[channel.entrance.linkedid]
 
+    def hand_on(self, dialler: Channel | None, successor: Channel | None) -> None:
+        """
+        Put *successor* in the place of *dialler*, who is handed to whom *dialler* called.
+        """
+        if dialler is None or successor is None:
+            return
+        for one in self._by_uniqueid.values():
+            if one.dialled_by is dialler and one is not successor:
+                one.dialled_by = successor
+
     def rename(self, uniqueid: str, name: str) -> None:
         """
         Follow a masquerade: the channel object is the one with the name, not the Uniqueid.

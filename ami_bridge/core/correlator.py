@@ -189,21 +189,17 @@ class Correlator:
 
     def _dial_end(self, event: ami.DialEnd) -> None:
         channel = self._channels.get(event.destination_uniqueid)
-        source = self._channels.get(event.source_uniqueid)
         if channel is None:
+            source = self._channels.get(event.source_uniqueid)
             if source is not None and source.out_leg is not None and event.status is not None:
                 source.out_leg.dial_status = event.status
             return
         if channel.dial_status is None:
             channel.dial_status = event.status
-        if channel.dialled_by is not None and source is not None:
-            # Who dialled it may have been replaced while it rang, by a transfer.
-            # Witness: fixtures/asterisk22/xfer-blonde-forwarded-then-blind.
-            channel.dialled_by = source
         if event.forward and channel.dialled_by is None and channel.origination is None:
             self._course.sends_on(channel, event.forward)
         if event.status is DialStatus.ANSWER and channel.inbound and not channel.dialled:
-            self._course.takes_over(channel, source)
+            self._course.takes_over(channel, self._channels.get(event.source_uniqueid))
         elif event.status is DialStatus.ANSWER:
             self._course.answers(channel)
         elif channel.dialled_for is not None:
@@ -236,8 +232,14 @@ class Correlator:
 
     def _attended_transfer(self, event: ami.AttendedTransfer) -> None:
         transferrer = self._channels.get(event.transferrer.uniqueid)
-        if transferrer is not None and event.transferee is not None:
-            transferrer.transferee = self._channels.follow(event.transferee)
+        if transferrer is None or event.transferee is None:
+            return
+        transferrer.transferee = self._channels.follow(event.transferee)
+        # Whom the transferrer called have others at their other end now, if they call on.
+        # Witness: fixtures/asterisk22/xfer-attended-forwarded-then-blind.
+        second = self._channels.get(event.second_uniqueid)
+        self._channels.hand_on(second, transferrer.transferee)
+        self._channels.hand_on(transferrer, self._channels.get(event.target_uniqueid))
 
     def _originate_response(self, event: ami.OriginateResponse) -> None:
         channel = self._channels.get(event.uniqueid)

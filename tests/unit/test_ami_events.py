@@ -159,6 +159,15 @@ MODERN: list[tuple[str, dict[str, str], AmiEvent]] = [
     ),
     (
         "AttendedTransfer",
+        {"Result": "Success"}
+        | ALICE_TRANSFERS
+        | {"SecondTransfererUniqueid": "1795408646.3"}
+        | BOB_IS_TRANSFERRED
+        | {"TransferTargetUniqueid": "1795408646.4"},
+        AttendedTransfer(ALICE_SNAPSHOT, BOB_SNAPSHOT, "1795408646.3", "1795408646.4"),
+    ),
+    (
+        "AttendedTransfer",
         {"Result": "Fail"} | ALICE_TRANSFERS | BOB_IS_TRANSFERRED,
         AttendedTransfer(ALICE_SNAPSHOT, None),
     ),
