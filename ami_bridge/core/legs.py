@@ -108,6 +108,10 @@ class Leg:
     answerer: "Channel | None" = None
     #: That was the end of the dial: nobody else answers it any more.
     dial_answered: bool = False
+    #: But its dial ended once more, without an answer: who takes the call is still asked.
+    undecided: bool = False
+    #: Who picked up after that one.
+    also_up: "list[Channel]" = attrs.field(factory=list)
     #: How the last dial for this leg ended (of this leg, for an IN leg).
     dial_status: DialStatus | None = None
     #: The channel that was dialled last for an OUT leg, and its hangup cause.

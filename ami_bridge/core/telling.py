@@ -261,8 +261,12 @@ class Teller:
         It is who answered, unless the end of its dial says otherwise: whoever picked up may have
         been asked whether to take the call.
         """
-        if leg.answerer is None and not channel.is_local:
+        if channel.is_local:
+            return
+        if leg.answerer is None:
             leg.answerer = channel
+        elif leg.answerer is not channel:
+            leg.also_up.append(channel)
 
     def dial_failed(self, leg: Leg, channel: Channel, status: DialStatus | None) -> None:
         """
@@ -272,6 +276,10 @@ class Teller:
             leg.note_dial(channel, status)
         if leg.answerer is channel and not leg.dial_answered:
             leg.answerer = None
+        elif channel.is_local and channel.other_half is not None and leg.answerer is not None:
+            # FollowMe asks all who pick up, and says of each that another did.
+            # Witness: fixtures/asterisk22/followme-declined.
+            leg.undecided = leg.undecided or channel.other_half.reached is leg.answerer
 
     def dial_answered(self, leg: Leg, channel: Channel) -> None:
         """
@@ -325,8 +333,10 @@ class Teller:
         """
         if channel.origination is not None:
             channel.origination.cause = cause.code
-        if channel.dialled_for is not None and channel.dialled_for.last_dialled is channel:
-            channel.dialled_for.dial_cause = cause.code
+        if channel.dialled_for is not None:
+            self._no_longer_answers(channel.dialled_for, channel)
+            if channel.dialled_for.last_dialled is channel:
+                channel.dialled_for.dial_cause = cause.code
         for leg in (channel.in_leg, channel.out_leg):
             if leg is None:
                 continue
@@ -335,6 +345,16 @@ class Teller:
                 leg.dial_status = channel.dial_status
             if not leg.channels:
                 self._end(leg, channel, cause)
+
+    @staticmethod
+    def _no_longer_answers(leg: Leg, channel: Channel) -> None:
+        """
+        Take *channel*, which is gone, for one that was asked, if another is still there.
+        """
+        if channel in leg.also_up:
+            leg.also_up.remove(channel)
+        elif leg.undecided and leg.answerer is channel and leg.also_up:
+            leg.answerer = leg.also_up.pop(0)
 
     def _end(self, leg: Leg, channel: Channel, cause: Cause) -> None:
         if leg.state is LegState.PENDING:
