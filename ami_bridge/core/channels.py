@@ -281,15 +281,17 @@ class Channels:
         if not channel.entrance.channels:
             del self._entrances[channel.entrance.linkedid]
 
-    def hand_on(self, dialler: Channel | None, successor: Channel | None) -> None:
+    def hand_on(self, transferrer: Channel | None, successor: Channel | None) -> None:
         """
-        Put *successor* in the place of *dialler*, who is handed to whom *dialler* called.
+        Put *successor* in the place of *transferrer* for whom that one called, or was called by.
         """
-        if dialler is None or successor is None:
+        if transferrer is None or successor is None:
             return
         for one in self._by_uniqueid.values():
-            if one.dialled_by is dialler and one is not successor:
+            if one.dialled_by is transferrer and one is not successor:
                 one.dialled_by = successor
+            if one.reached is transferrer and one is not successor and not successor.is_local:
+                one.reached = successor
 
     def rename(self, uniqueid: str, name: str) -> None:
         """

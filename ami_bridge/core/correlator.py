@@ -235,7 +235,7 @@ class Correlator:
         if transferrer is None or event.transferee is None:
             return
         transferrer.transferee = self._channels.follow(event.transferee)
-        # Whom the transferrer called have others at their other end now, if they call on.
+        # Whom the transferrer talked to have others at their other end now, if they call on.
         # Witness: fixtures/asterisk22/xfer-attended-forwarded-then-blind.
         second = self._channels.get(event.second_uniqueid)
         self._channels.hand_on(second, transferrer.transferee)
