@@ -28,6 +28,8 @@ _UNIQUEID = re.compile(rb"\b(1\d{9})\.(\d+)\b")
 _SHIFT_SECONDS = 1_000_000
 #: What is due is sent in pieces of this size.
 _BATCH_BYTES = 64 * 1024
+#: What is due within this time, in seconds, is due now: no event loop's clock is finer.
+_TICK_SECONDS = 0.001
 
 
 class Listener(Protocol):
@@ -213,28 +215,28 @@ class _PlayClock:
         """
         Tell whether the recorded moment *when* has come; it does not while time stands still.
         """
-        return self.running.is_set() and self._due(when) <= asyncio.get_running_loop().time()
+        return self.running.is_set() and self._wait_for(when) <= _TICK_SECONDS
 
     async def until(self, when: float | None) -> None:
         """
         Wait until the recorded moment *when* has come.
         """
-        loop = asyncio.get_running_loop()
         while self._speed and when is not None:
             await self.running.wait()
-            wait = self._due(when) - loop.time()
-            if wait <= 0:
+            wait = self._wait_for(when)
+            if wait <= _TICK_SECONDS:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._stopping.wait()
 
-    def _due(self, when: float | None) -> float:
+    def _wait_for(self, when: float | None) -> float:
         if not self._speed or when is None:
             return 0.0
+        now = asyncio.get_running_loop().time()
         if self._first is None:
-            self._first, self._began = when, asyncio.get_running_loop().time()
-        return self._began + (when - self._first) / self._speed
+            self._first, self._began = when, now
+        return self._began + (when - self._first) / self._speed - now
 
 
 def _readable(chunks: Chunks) -> Chunks:
