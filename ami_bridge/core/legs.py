@@ -184,12 +184,12 @@ class Leg:
             return _CAUSE_WORDS.get(cause or -1, CallStatus.CHANUNAVAIL)
         return _CAUSE_WORDS.get(-1 if cause is None else cause, CallStatus.CANCEL)
 
-    def _called(self) -> str:
+    def _called(self, status: CallStatus) -> str:
         """
         Give the extension that is called, for an OUT leg from the answer on the one that answered.
         """
-        answered = "" if self.answerer is None else self.answerer.party.extension
-        return answered or self.called_extension
+        answerer = self.answerer if status is CallStatus.ANSWER else None
+        return (answerer and answerer.party.extension) or self.called_extension
 
     def _event(
         self,
@@ -216,7 +216,7 @@ class Leg:
             caller_id_name=self.caller_id_name,
             caller_extension=self.caller_extension,
             called_did=self.called_did,
-            called_extension=self._called(),
+            called_extension=self._called(status),
             called_number=self.called_number,
             hangup_cause=cause,
             hangup_cause_text=cause_text,
