@@ -139,6 +139,15 @@ class Pickup(NamedTuple):
     target_uniqueid: str
 
 
+class BlindTransfer(NamedTuple):
+    """
+    A channel was handed on to a number; no Uniqueid where it was not one channel, or failed.
+    """
+
+    transferee_uniqueid: str
+    exten: str
+
+
 class AttendedTransfer(NamedTuple):
     """
     *transferrer* handed on whom it talked to; *transferee* is None where it was not one channel.
@@ -197,6 +206,7 @@ AmiEvent = (
     | Hangup
     | LocalBridge
     | Pickup
+    | BlindTransfer
     | AttendedTransfer
     | OriginateResponse
     | Rename
@@ -365,6 +375,10 @@ def _pickup(headers: Headers) -> Pickup:
     )
 
 
+def _blind_transfer(headers: Headers) -> BlindTransfer:
+    return BlindTransfer(headers.get("TransfereeUniqueid", ""), _needed(headers, "Extension"))
+
+
 def _attended_transfer(headers: Headers) -> AttendedTransfer:
     succeeded = headers.get("Result") == "Success" and headers.get("TransfereeUniqueid")
     if not succeeded:
@@ -409,6 +423,7 @@ _READERS: dict[str, Callable[[Headers], AmiEvent]] = {
     "Hangup": _hangup,
     "LocalBridge": _local_bridge,
     "Pickup": _pickup,
+    "BlindTransfer": _blind_transfer,
     "AttendedTransfer": _attended_transfer,
     "OriginateResponse": _originate_response,
     "Rename": _rename,

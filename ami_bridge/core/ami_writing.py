@@ -12,6 +12,7 @@ from .ami_events import (
     UNKNOWN,
     AmiEvent,
     AttendedTransfer,
+    BlindTransfer,
     ChannelSnapshot,
     DialBegin,
     DialEnd,
@@ -110,6 +111,13 @@ def _pickup(record: Pickup) -> tuple[str, Lines]:
     ]
 
 
+def _blind_transfer(record: BlindTransfer) -> tuple[str, Lines]:
+    return "BlindTransfer", [
+        ("TransfereeUniqueid", record.transferee_uniqueid),
+        ("Extension", record.exten),
+    ]
+
+
 def _attended_transfer(record: AttendedTransfer) -> tuple[str, Lines]:
     transferrer = _channel(record.transferrer, "OrigTransferer")
     if record.transferee is None:
@@ -155,6 +163,7 @@ _WRITERS: dict[type, Callable[[Any], tuple[str, Lines]]] = {
     Hangup: _hangup,
     LocalBridge: _local_bridge,
     Pickup: _pickup,
+    BlindTransfer: _blind_transfer,
     AttendedTransfer: _attended_transfer,
     OriginateResponse: _originate_response,
     Rename: _rename,

@@ -95,6 +95,8 @@ class Channel:
     dial_string: str = ""
     #: Who dialled it, where that was told.
     dialled_by: "Channel | None" = None
+    #: Where the dialplan of who dialled it was; empty in a subroutine, whose exten is no number.
+    dialled_from: str = ""
     #: The phone that sends its call on to this channel, where nobody dials either (Page).
     forwarded_by: "Channel | None" = None
     dial_status: DialStatus | None = None
@@ -102,6 +104,8 @@ class Channel:
     answer_told: bool = False
     #: It has dialled somebody.
     dials: bool = False
+    #: The number to which it was handed on by a blind transfer.
+    transferred_to: str = ""
     #: Whom it handed on by an attended transfer; it may be rung again for that party.
     transferee: "Channel | None" = None
     #: It waits in a queue of an Asterisk that does not tell of the queue's dials.
@@ -136,6 +140,23 @@ class Channel:
         Tell whether this is the half of a Local channel (``;2``) that calls on.
         """
         return self.name.endswith("2")
+
+    @property
+    def far_end(self) -> "Channel | None":
+        """
+        Give the real channel that this one leads to: itself, or what a Local channel reached.
+        """
+        if not self.is_local:
+            return self
+        return self.other_half.reached if self.other_half is not None else None
+
+    @property
+    def sent_to(self) -> str:
+        """
+        Give the number to which a transfer or an Originate sent it, which it did not dial.
+        """
+        originated_to = "" if self.origination is None else self.origination.exten
+        return self.transferred_to or originated_to
 
     @property
     def made_at(self) -> int | None:

@@ -30,6 +30,9 @@ _MAY_DIAL = frozenset(
     | {"stasis", "goto", "originate", "exec"}
 )
 
+#: The context in which Asterisk calls back who parked, at an exten made of the channel's name.
+_PARKING = "park-dial"
+
 
 class Correlator:
     """
@@ -51,6 +54,7 @@ class Correlator:
             ami.Hangup: self._hangup,
             ami.LocalBridge: self._local_bridge,
             ami.Pickup: self._pickup,
+            ami.BlindTransfer: self._blind_transfer,
             ami.AttendedTransfer: self._attended_transfer,
             ami.OriginateResponse: self._originate_response,
             ami.Rename: self._rename,
@@ -180,10 +184,13 @@ class Correlator:
             source = self._channels.follow(event.source)
             if source is not None:
                 self._course.dials(source, event.source.exten, event.dial_string)
+            if event.source.context != _PARKING:
+                channel.dialled_from = dialled_number(event.source.exten)
+            elif source is not None:
+                # It was sent to the parking lot, which is not who is called back now.
+                source.transferred_to = ""
             channel.dialled_by = source
-            presented = Presented(
-                event.source.caller_id_num, event.source.caller_id_name, event.source.exten
-            )
+            presented = Presented(event.source.caller_id_num, event.source.caller_id_name)
         self._course.reaches(channel, presented)
         return None
 
@@ -229,6 +236,10 @@ class Correlator:
         if picker.in_leg is None and (picker.seen_from_birth or not picker.up):
             self._course.picks_up(picker, target)
         return None
+
+    def _blind_transfer(self, event: ami.BlindTransfer) -> None:
+        if transferee := self._channels.get(event.transferee_uniqueid):
+            transferee.transferred_to = event.exten
 
     def _attended_transfer(self, event: ami.AttendedTransfer) -> None:
         transferrer = self._channels.get(event.transferrer.uniqueid)

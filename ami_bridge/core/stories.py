@@ -16,6 +16,7 @@ import attrs
 from .ami_events import (
     AmiEvent,
     AttendedTransfer,
+    BlindTransfer,
     ChannelSnapshot,
     DialBegin,
     DialEnd,
@@ -186,6 +187,7 @@ _NAMED_IN: Mapping[type, Callable[[Any], Named]] = {
     DialEnd: lambda said: ((said.source_uniqueid, said.destination_uniqueid), ()),
     LocalBridge: lambda said: ((said.one_uniqueid, said.two_uniqueid), ()),
     Pickup: lambda said: ((said.picker_uniqueid, said.target_uniqueid), ()),
+    BlindTransfer: lambda said: ((said.transferee_uniqueid,), ()),
     AttendedTransfer: lambda said: _both(said.transferee, said.transferrer),
     OriginateResponse: lambda said: ((said.uniqueid,), ()),
     # Before Asterisk 12 a masquerade swaps two channels by their names.

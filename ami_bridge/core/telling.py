@@ -14,7 +14,7 @@ import attrs
 from .ami_events import DialStatus
 from .call_events import CallEvent, CallFlow
 from .channels import Channel, Channels, Origination
-from .extensions import PartyKind, WhoIsWho, endpoint_of
+from .extensions import PartyKind, WhoIsWho
 from .legs import NO_CHANNEL, Leg, LegState, Step
 from .tracing import Behind, Presented, trace
 
@@ -75,16 +75,6 @@ def dialled_number(exten: str) -> str:
     Give the number that *exten* is; Asterisk's special extensions (``s``, ``h``) are none.
     """
     return exten if len(exten) > 1 or exten.isdigit() else ""
-
-
-def _sent_to(channel: Channel, exten: str) -> str:
-    """
-    Give the number that *exten* is, where the dialplan has *channel* called.
-
-    A parked call comes back at an extension that is named after its parker's phone, which is
-    no number: ``PJSIP_0003*001``. Witness: fixtures/asterisk22/park-comeback-unanswered.
-    """
-    return "" if exten == endpoint_of(channel.name).replace("/", "_") else dialled_number(exten)
 
 
 def number_in(dial_string: str) -> str:
@@ -193,13 +183,12 @@ class Teller:
             number, name = caller.caller_id_num, caller.caller_id_name
         leg.caller_id_num, leg.caller_id_name = self._number(number), name
         leg.called_extension = channel.party.extension
-        feature_number = dialled_number(behind.feature_number)
+        number_called = dialled_number(behind.number)
         leg.called_number = (
-            (feature_number if behind.keyed else "")
+            (number_called if behind.keyed else "")
             or (caller.called_number if caller is not None else "")
             or (behind.leg.called_number if behind.leg is not None else "")
-            or feature_number
-            or _sent_to(channel, presented.exten)
+            or number_called
         )
         leg.caller_extension = caller.party.extension if caller is not None else ""
         leg.called_did = self._did(channel, caller, leg.extension)
@@ -394,7 +383,9 @@ class Teller:
         return leg
 
     def _number(self, number: str) -> str:
-        return "" if number in self.settings.anonymous_numbers else number
+        # Who was dialled in a subroutine of the dialplan has its exten (s) for a number.
+        # Witness: fixtures/asterisk22/xfer-blind-in-subroutine.
+        return "" if number in self.settings.anonymous_numbers else dialled_number(number)
 
     def _did(self, channel: Channel, caller: Channel | None, extension: str) -> str:
         """

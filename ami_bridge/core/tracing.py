@@ -19,12 +19,11 @@ from .legs import Leg
 @attrs.frozen
 class Presented:
     """
-    What a dial shows: the caller id, and where the dialling channel is in the dialplan.
+    The caller id that a dial shows.
     """
 
     number: str
     name: str
-    exten: str = ""
 
 
 @attrs.frozen
@@ -40,8 +39,8 @@ class Behind:
     leg: Leg | None = None
     #: The dial is the first half of an originated call: the phone that clicked rings.
     ringing: Origination | None = None
-    #: The number that a feature dialled in the caller's name.
-    feature_number: str = ""
+    #: The number that is called, for a caller who did not dial one.
+    number: str = ""
     #: The caller keyed that number in the middle of a call.
     keyed: bool = False
     #: The dial passed through a Local channel.
@@ -54,7 +53,7 @@ def trace(channels: Channels, dialled: Channel, presented: Presented) -> Behind:
 
     What is *presented* by the dial names the party for whom a feature dials.
     """
-    hop = dialled
+    hop, called = dialled, ""
     through_local = False
     visited: set[int] = set()
     while id(hop) not in visited:
@@ -65,38 +64,41 @@ def trace(channels: Channels, dialled: Channel, presented: Presented) -> Behind:
             presented = Presented(hop.connected_line_num, hop.connected_line_name)
             through_local = True
             continue
+        if source is None and hop.origination is not None and hop.up:
+            # It has been answered: whoever its other half calls now is called for whom it dialled.
+            # Witness: fixtures/asterisk22/originate-queue-answers-first.
+            return Behind(hop.reached, number=called, through_local=True)
         if source is None:
             return _undialled(channels, hop, presented, through_local)
+        called = hop.dialled_from or source.sent_to
         if not source.is_local:
-            return _real(source, through_local)
+            return _real(source, called, through_local)
         through_local = True
         if source.origination is not None:
-            return _dials_on(source.origination)
+            return _dials_on(source.origination, called)
         if not source.runs_dialplan:
             # A ;1 that dials itself was transferred on: the party is at its other end.
-            reached = source.other_half.reached if source.other_half else None
-            return Behind(reached, through_local=True)
+            return Behind(source.far_end, number=called, through_local=True)
         if source.other_half is None:
             break
         hop = source.other_half
-    return Behind(through_local=through_local)
+    return Behind(number=called, through_local=through_local)
 
 
-def _real(source: Channel, through_local: bool) -> Behind:  # noqa: FBT001
+def _real(source: Channel, called: str, through_local: bool) -> Behind:  # noqa: FBT001
     if source.party.kind is PartyKind.NOBODY:
-        return Behind(through_local=through_local)
-    return Behind(source, source.out_leg, through_local=through_local)
+        return Behind(number=called, through_local=through_local)
+    return Behind(source, source.out_leg, number=called, through_local=through_local)
 
 
-def _dials_on(origination: Origination) -> Behind:
+def _dials_on(origination: Origination, called: str) -> Behind:
     """
     The originated channel was answered and now dials: for the party it reached.
     """
     leg = origination.party()
     if leg is not None:
-        return Behind(leg.channels[0], leg, through_local=True)
-    other_half = origination.head.other_half
-    return Behind(other_half.reached if other_half else None, through_local=True)
+        return Behind(leg.channels[0], leg, number=called, through_local=True)
+    return Behind(origination.head.far_end, number=called, through_local=True)
 
 
 def _undialled(
@@ -108,10 +110,6 @@ def _undialled(
     """
     Nobody was seen to dial *hop*: an Originate, or a feature for somebody in a call.
     """
-    if hop.origination is not None and hop.up:
-        # Its phone answered, and has handed on whom the call reached.
-        # Witness: fixtures/asterisk22/originate-local-n-xfer-blind.
-        return Behind(hop.reached, through_local=True)
     if hop.origination is not None:
         return Behind(ringing=hop.origination, through_local=through_local)
     own = not hop.linkedid or hop.linkedid == hop.uniqueid
@@ -128,8 +126,9 @@ def _undialled(
     return Behind(
         party,
         None if consults else party.out_leg,
-        feature_number=hop.exten if hop.is_local else "",
-        keyed=consults and not _was_answered(hop),
+        number=hop.exten if hop.is_local else "",
+        # Once that was answered, what is dialled next was keyed by nobody.
+        keyed=consults and hop.far_end is None,
         through_local=True,
     )
 
@@ -194,13 +193,6 @@ def find_party(channels: Channels, dialled: Channel, presented: Presented) -> Ch
 
 def _talks_as(one: Channel, caller_id: tuple[str, str]) -> bool:
     return one.is_extension and one.up and (one.caller_id_num, one.caller_id_name) == caller_id
-
-
-def _was_answered(hop: Channel) -> bool:
-    """
-    Tell whether what a feature's Local channel dialled was answered: nobody keyed what is next.
-    """
-    return hop.other_half is not None and hop.other_half.reached is not None
 
 
 def _has_talked(party: Channel) -> bool:

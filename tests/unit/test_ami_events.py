@@ -8,6 +8,7 @@ from ami_bridge.core.ami_events import (
     NAMES_THAT_MATTER,
     AmiEvent,
     AttendedTransfer,
+    BlindTransfer,
     ChannelSnapshot,
     ChannelState,
     DialBegin,
@@ -152,6 +153,12 @@ MODERN: list[tuple[str, dict[str, str], AmiEvent]] = [
             caller_id_name="",
         ),
     ),
+    (
+        "BlindTransfer",
+        {"Result": "Success", "Extension": "104"} | BOB_IS_TRANSFERRED,
+        BlindTransfer(BOB_SNAPSHOT.uniqueid, "104"),
+    ),
+    ("BlindTransfer", {"Result": "Fail", "Extension": "104"}, BlindTransfer("", "104")),
     (
         "AttendedTransfer",
         {"Result": "Success"} | ALICE_TRANSFERS | BOB_IS_TRANSFERRED,
@@ -318,6 +325,7 @@ def test_odd_names_in_the_fast_lane(name: str, odd: str) -> None:
             "Destination",
             id="legacy dial to nobody",
         ),
+        pytest.param("BlindTransfer", {}, "Extension", id="transfer to nowhere"),
         pytest.param("AttendedTransfer", {}, "OrigTransfererChannel", id="nobody transfers"),
         pytest.param("LocalBridge", {"LocalOneUniqueid": "1.1"}, "LocalTwoUniqueid", id="one half"),
         pytest.param("Pickup", {"Channel": "SIP/a-1"}, "TargetChannel", id="pickup of nothing"),

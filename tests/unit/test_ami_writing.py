@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ami_bridge.core.ami_events import (
     AmiEvent,
     AttendedTransfer,
+    BlindTransfer,
     ChannelSnapshot,
     ChannelState,
     DialBegin,
@@ -65,6 +66,7 @@ records: st.SearchStrategy[AmiEvent] = st.one_of(
     st.builds(Hangup, snapshots, st.none() | st.integers(0, 127), texts),
     st.builds(LocalBridge, words, words),
     st.builds(Pickup, words, texts, words, texts),
+    st.builds(BlindTransfer, texts, words),
     st.builds(AttendedTransfer, snapshots, st.none(), st.just(""), st.just("")),
     st.builds(AttendedTransfer, snapshots, snapshots, texts, texts),
     st.builds(OriginateResponse, texts, st.booleans(), texts, texts, texts, texts),

@@ -113,6 +113,23 @@ def test_a_call_that_reaches_the_outside_first_is_received_by_the_extension(stag
     assert stage.events[0].called_number == "0003*001"
 
 
+def test_an_originated_dialplan_whose_subroutine_dials_has_the_number_of_the_originate(
+    stage: Stage,
+) -> None:
+    """
+    The outside is called first; where it is sent is known, though a Gosub (exten s) dials there.
+    """
+    stage.new(TRUNK, num="15550001")
+    stage.dials(None, TRUNK)
+    stage.up(TRUNK)
+    stage.originated(TRUNK, exten="600")
+    stage.new(BEN, of=TRUNK)
+    stage.dials(TRUNK, BEN, exten="s")
+
+    assert stage.heard == ["Dial-In 0003*002"]
+    assert stage.events[0].called_number == "600"
+
+
 def test_an_originated_dialplan_that_calls_nobody_is_a_call_received(stage: Stage) -> None:
     """
     A wake-up call whose dialplan only plays is told when its leg ends.
