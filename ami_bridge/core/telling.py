@@ -263,12 +263,15 @@ class Teller:
         """
         if status is not None:
             leg.note_dial(channel, status)
-        if leg.answerer is channel and not leg.dial_answered:
-            leg.answerer = None
-        elif channel.is_local and channel.other_half is not None and leg.answerer is not None:
+        if channel.is_local and leg.answerer is not None and channel.far_end is leg.answerer:
+            if status is None:
+                # Who was asked behind it sent the caller on by a word that no subscriber knows.
+                leg.answerer, leg.dial_answered = None, False
             # FollowMe asks all who pick up, and says of each that another did.
             # Witness: fixtures/asterisk22/followme-declined.
-            leg.undecided = leg.undecided or channel.other_half.reached is leg.answerer
+            leg.undecided = True
+        elif leg.answerer is channel and not leg.dial_answered:
+            leg.answerer = None
 
     def dial_answered(self, leg: Leg, channel: Channel) -> None:
         """
@@ -323,7 +326,7 @@ class Teller:
         if channel.origination is not None:
             channel.origination.cause = cause.code
         if channel.dialled_for is not None:
-            self._no_longer_answers(channel.dialled_for, channel)
+            self._no_longer_answers(channel.dialled_for, channel.far_end)
             if channel.dialled_for.last_dialled is channel:
                 channel.dialled_for.dial_cause = cause.code
         for leg in (channel.in_leg, channel.out_leg):
@@ -336,13 +339,13 @@ class Teller:
                 self._end(leg, channel, cause)
 
     @staticmethod
-    def _no_longer_answers(leg: Leg, channel: Channel) -> None:
+    def _no_longer_answers(leg: Leg, asked: Channel | None) -> None:
         """
-        Take *channel*, which is gone, for one that was asked, if another is still there.
+        Take *asked*, who is gone, for one who did not take the call, if another is still there.
         """
-        if channel in leg.also_up:
-            leg.also_up.remove(channel)
-        elif leg.undecided and leg.answerer is channel and leg.also_up:
+        if asked in leg.also_up:
+            leg.also_up.remove(asked)
+        elif leg.undecided and leg.answerer is asked and leg.also_up:
             leg.answerer = leg.also_up.pop(0)
 
     def _end(self, leg: Leg, channel: Channel, cause: Cause) -> None:

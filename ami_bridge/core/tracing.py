@@ -54,7 +54,7 @@ def trace(channels: Channels, dialled: Channel, presented: Presented) -> Behind:
     What is *presented* by the dial names the party for whom a feature dials.
     """
     hop, called = dialled, ""
-    through_local = False
+    transferred = through_local = False
     visited: set[int] = set()
     while id(hop) not in visited:
         visited.add(id(hop))
@@ -70,7 +70,9 @@ def trace(channels: Channels, dialled: Channel, presented: Presented) -> Behind:
             return Behind(hop.reached, number=called, through_local=True)
         if source is None:
             return _undialled(channels, hop, presented, through_local)
-        called = hop.dialled_from or source.sent_to
+        # Who was transferred on the way is called from there, whoever called them before.
+        called = called if transferred else hop.dialled_from or source.sent_to
+        transferred = transferred or source.transferred_to != ""
         if not source.is_local:
             return _real(source, called, through_local)
         through_local = True
