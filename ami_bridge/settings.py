@@ -6,6 +6,7 @@ nowhere else.
 """
 
 import enum
+import functools
 from pathlib import Path
 
 import attrs
@@ -131,7 +132,7 @@ class DeliverySettings:
     #: Whether $http_proxy, $https_proxy and $no_proxy count.
     use_proxy_from_environment: bool = False
 
-    @property
+    @functools.cached_property
     def retry_schedule(self) -> RetrySchedule:
         """
         Give what the judge of attempts needs.
@@ -246,7 +247,7 @@ class Config:
         """
         return self.pbxs[0].correlator
 
-    @property
+    @functools.cached_property
     def delivery_terms(self) -> DeliveryTerms:
         """
         Give what holds for all deliveries.

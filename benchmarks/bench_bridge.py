@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 #: The busiest recording of call events: 52 seconds, 120 calls a second.
 RECORDING = Path(__file__).parent.parent / "fixtures/load/calls-120-per-second/recording.ami.gz"
@@ -50,8 +51,7 @@ class Sink(asyncio.Protocol):
         """
         Begin to read.
         """
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._buffer = b""
 
     def data_received(self, data: bytes) -> None:

@@ -20,6 +20,7 @@ from bench_bridge import CALL_EVENTS, RECORDED_SECONDS, bridge, cpu_seconds, mem
 
 from ami_bridge.adapters.sqlite_store import SqliteStore
 from ami_bridge.adapters.store import Changes
+from ami_bridge.cli import event_loop
 from ami_bridge.core.call_events import EventType
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.requests import Request
@@ -98,4 +99,4 @@ async def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    event_loop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))

@@ -9,10 +9,11 @@ AMI event at the bridge to the arrival of the request, as median and 99th percen
     python benchmarks/end_to_end.py [SPEED...]
 """
 
-import asyncio
 import sys
 
 from bench_bridge import CALL_EVENTS, bridge, cpu_seconds, quantile, until_quiet
+
+from ami_bridge.cli import event_loop
 
 
 async def one_run(speed: float, store: str) -> None:
@@ -39,4 +40,4 @@ async def main(speeds: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main([float(word) for word in sys.argv[1:]] or [1, 5, 10]))
+    event_loop.run(main([float(word) for word in sys.argv[1:]] or [1, 5, 10]))

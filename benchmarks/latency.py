@@ -14,6 +14,8 @@ import sys
 
 from bench_bridge import CALL_EVENTS, RECORDED_SECONDS, bridge, quantile
 
+from ami_bridge.cli import event_loop
+
 RATES = (20, 100, 300)
 SECONDS = 12.0
 #: Requests at the beginning that are not counted: connections are made, code is warmed up.
@@ -58,4 +60,4 @@ async def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    event_loop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))

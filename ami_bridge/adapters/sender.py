@@ -45,6 +45,8 @@ _LONGEST_GATHERING = 1.0
 _LONGEST_COUNT = 5.0
 #: Idle workers that are kept for the next deliveries.
 _SPARE_WORKERS = 32
+#: How loudly what came of a delivery is told.
+_LEVELS = {Delivered: logging.INFO, Abandoned: logging.WARNING, RetryAt: logging.DEBUG}
 
 
 class Sender:
@@ -77,6 +79,7 @@ class Sender:
         self._workers = 0
         #: Attempts under way, by destination.
         self._busy: Counter[str] = Counter()
+        self._in_flight = 0
         #: What came of attempts and is not written down, and how many they are by destination.
         self._outcomes: list[Outcome] = []
         self._settling: Counter[str] = Counter()
@@ -115,7 +118,7 @@ class Sender:
         """
         Count the attempts under way.
         """
-        return self._busy.total()
+        return self._in_flight
 
     @property
     def busy(self) -> Mapping[str, int]:
@@ -178,9 +181,10 @@ class Sender:
                     self._busy[delivery.destination] += 1
                     taken[delivery.destination] += 1
                     self._claimed.put_nowait(delivery)
-                    if self._workers < self.in_flight:
-                        self._workers += 1
-                        workers.create_task(self._work(), name="delivery worker")
+                self._in_flight += len(claims.deliveries)
+                while self._workers < self._in_flight:
+                    self._workers += 1
+                    workers.create_task(self._work(), name="delivery worker")
                 self._full = any(count >= concurrency for count in taken.values())
                 self._asking, self._next_due = False, self._earliest(claims.next_due, now)
                 self._passed.set()
@@ -250,12 +254,13 @@ class Sender:
     # -- one delivery after another ----------------------------------------------------
 
     async def _work(self) -> None:
-        while self._claimed.qsize() or self._workers - self.in_flight <= _SPARE_WORKERS:
+        while self._workers - self._in_flight <= _SPARE_WORKERS or not self._claimed.empty():
             delivery = await self._claimed.get()
             try:
                 outcome = await self._attempt(delivery)
             finally:
                 _less(self._busy, delivery.destination)
+                self._in_flight -= 1
             self._settling[delivery.destination] += 1
             self._outcomes.append(outcome)
             self._judged.set()
@@ -379,8 +384,7 @@ class Sender:
         Log what came of a delivery: one line when it is finished, none while it goes on.
         """
         delivery, attempt, verdict = outcome.delivery, outcome.attempt, outcome.verdict
-        level = {Delivered: logging.INFO, Abandoned: logging.WARNING, RetryAt: logging.DEBUG}
-        if not _log.isEnabledFor(level[type(verdict)]):
+        if not _log.isEnabledFor(_LEVELS[type(verdict)]):
             return
         fields = {
             "delivery": delivery.id,

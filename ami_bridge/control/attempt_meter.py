@@ -3,7 +3,7 @@ Counts attempts for `metrics`, with a label for each destination as long as they
 """
 
 import bisect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import attrs
@@ -45,7 +45,7 @@ class AttemptMeter:
 
     def __init__(self) -> None:
         self._labelled: dict[str, None] = {}
-        self.durations: dict[str, Durations] = {}
+        self.durations: defaultdict[str, Durations] = defaultdict(Durations)
         #: By destination and by what came of it: 2xx, 3xx, 4xx, 5xx or none.
         self.outcomes: Counter[tuple[str, ...]] = Counter()
 
@@ -65,7 +65,7 @@ class AttemptMeter:
         Count *attempt*.
         """
         label = self.label(delivery.destination)
-        durations = self.durations.setdefault(label, Durations())
+        durations = self.durations[label]
         durations.counts[bisect.bisect_left(BOUNDS, attempt.seconds)] += 1
         durations.seconds += attempt.seconds
         word = "none" if attempt.status is None else f"{attempt.status // 100}xx"

@@ -126,7 +126,7 @@ class Rule:
         """
         if call_event.type not in self.events:
             return f"asks for {', '.join(sorted(self.events))} only"
-        if not any(pattern.matches(call_event.extension) for pattern in self.extensions):
+        if not self._means(call_event.extension):
             return f"asks for {', '.join(pattern.text for pattern in self.extensions)} only"
         return "" if self.enabled else "is disabled"
 
@@ -134,8 +134,10 @@ class Rule:
         """
         Tell whether this rule asks to be told of *call_event*.
         """
-        return (
-            self.enabled
-            and call_event.type in self.events
-            and any(pattern.matches(call_event.extension) for pattern in self.extensions)
-        )
+        return self.enabled and call_event.type in self.events and self._means(call_event.extension)
+
+    def _means(self, extension: str) -> bool:
+        for pattern in self.extensions:  # noqa: SIM110 - a generator takes twice the time
+            if pattern.matches(extension):
+                return True
+        return False
