@@ -41,7 +41,11 @@ _OUTCOMES = {
 _SHORTEST_TOLD = 0.05
 _EXTENSION_WIDTH = 9
 _PARTY_WIDTH = 26
+#: So much is left of it on a narrow terminal; the call's title has both parties whole.
+_LEAST_PARTY_WIDTH = 12
 _TIME_WIDTH = 9
+#: So wide are most rows.
+_COLUMNS = 94
 
 
 @attrs.define
@@ -77,10 +81,18 @@ class CallTable:
 
     A call whose legs have all ended may go on: the next phone is tried. It is over when its
     first channel, whose Uniqueid its CallID is (after *pbx*, if that has a name), is gone.
+    *columns* is how wide the terminal is, if the table is for one.
     """
 
-    def __init__(self, dialect: HangupDialect = HangupDialect.SIMPLE, pbx: str = "") -> None:
+    def __init__(
+        self,
+        dialect: HangupDialect = HangupDialect.SIMPLE,
+        pbx: str = "",
+        columns: int | None = None,
+    ) -> None:
         self._dialect = dialect
+        missing = max(0, _COLUMNS - columns) if columns is not None else 0
+        self._party_width = max(_LEAST_PARTY_WIDTH, _PARTY_WIDTH - missing)
         self._prefix = f"{pbx}-" if pbx else ""
         self._calls: dict[str, _Call] = {}
         #: Calls all of whose legs have ended, in the order in which they did.
@@ -132,12 +144,17 @@ class CallTable:
     def _block(self, call_id: str, call: _Call) -> Iterator[str]:
         first = next(iter(call.legs.values())).dial
         if not self._begun:
-            yield click.style(_heading(), dim=True)
+            yield click.style(self._heading(), dim=True)
         yield ""
         self._begun = True
         yield _title(call_id, first)
         for leg in call.legs.values():
             yield self._row(leg, first.time)
+
+    def _heading(self) -> str:
+        columns = "".join(f"{name:>{_TIME_WIDTH}}" for name in ("Dial", "Answer", "Hangup"))
+        width = _EXTENSION_WIDTH + len(" IN  ← ") + self._party_width
+        return f"  {'Extension':<{width}}{columns}  Status"
 
     def _row(self, leg: _Leg, begin: float | None) -> str:
         dial, hangup = leg.dial, leg.hangup
@@ -155,7 +172,7 @@ class CallTable:
         else:
             status = self._outcome(hangup)
         extension = click.style(padded(dial.extension, _EXTENSION_WIDTH), bold=True)
-        party = padded(_party(latest), _PARTY_WIDTH)
+        party = padded(_party(latest), self._party_width)
         return f"  {extension} {flow} {party}{times}  {status}"
 
     def _outcome(self, hangup: CallEvent) -> str:
@@ -173,12 +190,6 @@ class CallTable:
         if rang >= _SHORTEST_TOLD and hangup.call_status is not CallStatus.CHANUNAVAIL:
             after = click.style(f" after {_lasted(rang)}", dim=True)
         return f"{click.style(word, fg=colour)}  {outcome}{after}"
-
-
-def _heading() -> str:
-    columns = "".join(f"{name:>{_TIME_WIDTH}}" for name in ("Dial", "Answer", "Hangup"))
-    width = _EXTENSION_WIDTH + len(" IN  ← ") + _PARTY_WIDTH
-    return f"  {'Extension':<{width}}{columns}  Status"
 
 
 def _title(call_id: str, first: CallEvent) -> str:

@@ -3,6 +3,8 @@ What a replay prints: a table, lines of JSON, or the requests that the rules wou
 """
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -72,7 +74,8 @@ class Table:
 
     def __init__(self, echo: Echo, dialect: HangupDialect, pbx: str) -> None:
         self._echo = echo
-        self._table = CallTable(dialect, pbx)
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        self._table = CallTable(dialect, pbx, columns)
         #: To ask for all channels after every event would cost more than the replay.
         self._patience = 0
 

@@ -178,6 +178,18 @@ def test_columns_stay_aligned(name: str, cell: str) -> None:
     assert cell in rows(attrs.evolve(DIAL, caller_id_name=name))[1]
 
 
+@pytest.mark.parametrize(("columns", "width"), [(80, 12), (90, 22), (94, 26), (200, 26), (20, 12)])
+def test_a_narrow_terminal_shows_less_of_the_other_party(columns: int, width: int) -> None:
+    """
+    A row does not wrap on a terminal of 80 columns: the title has both parties whole.
+    """
+    table = CallTable(columns=columns)
+    table.add(attrs.evolve(DIAL, caller_id_num="", caller_id_name="x" * 30))
+
+    row = click.unstyle([*table.rest()][3])
+    assert row.partition("← ")[2].index("…") + 1 == width
+
+
 def test_call_waits_for_its_first_channel() -> None:
     """
     A call whose only leg has ended goes on while its first channel lives: hunting.
