@@ -178,6 +178,11 @@ def _both(one: ChannelSnapshot | None, other: ChannelSnapshot) -> Named:
     return of_one[0] + channels, of_one[1] + others
 
 
+def _in_transfer(said: AttendedTransfer) -> Named:
+    channels, others = _both(said.transferee, said.transferrer)
+    return (*channels, said.second_uniqueid, said.target_uniqueid), others
+
+
 #: How to find what an event names.
 _NAMED_IN: Mapping[type, Callable[[Any], Named]] = {
     Newchannel: lambda said: _with_name(said.channel),
@@ -188,7 +193,7 @@ _NAMED_IN: Mapping[type, Callable[[Any], Named]] = {
     LocalBridge: lambda said: ((said.one_uniqueid, said.two_uniqueid), ()),
     Pickup: lambda said: ((said.picker_uniqueid, said.target_uniqueid), ()),
     BlindTransfer: lambda said: ((said.transferee_uniqueid,), ()),
-    AttendedTransfer: lambda said: _both(said.transferee, said.transferrer),
+    AttendedTransfer: _in_transfer,
     OriginateResponse: lambda said: ((said.uniqueid,), ()),
     # Before Asterisk 12 a masquerade swaps two channels by their names.
     Rename: lambda said: ((said.uniqueid,), (_DECORATION.sub("", said.name),)),
