@@ -102,8 +102,12 @@ def install_program(program: str, package: str) -> None:
         return
     if not shutil.which("apt-get"):
         raise ChrootUnavailable(f"neither {program} nor an apt-get to install it with")
-    _run("apt-get", "update", "-qq")
-    _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    # apt has one lock for all, and gives up rather than wait for it.
+    with locked(folder / "apt"):
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
 
 
 def _mirror() -> list[str]:
