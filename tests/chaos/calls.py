@@ -31,7 +31,8 @@ LEFT_OUT = frozenset(
     {
         *("originate-not-confirmed", "pickup-by-replaces", "pickup-local-member"),
         *("queue-pickup-by-replaces", "originate-local-n-xfer-attended-then-blind"),
-        "originate-local-queue-application",
+        *("originate-local-queue-application", "originate-local-n-xfer-blind"),
+        "park-retrieve-then-consult",
         *("ext-two-contacts", "xfer-attended-then-dtmf", "xfer-recall", "xfer-recall-then-target"),
         *("ami-drop-midcall", "ami-drop-midcall-after", "ami-logoff-second-session"),
         "variant-timestamps-systemname-cel",
