@@ -25,7 +25,8 @@ from .ami_events import (
 )
 from .ami_stream import AmiMessage
 
-# Possessive (`*+`): a value ends at its CR and nowhere else, so nothing is tried twice.
+# Possessive (`*+`): a value ends at its CR and nowhere else, so nothing is tried twice. No group
+# is: before Python 3.11.5 one with a lookahead in it does not match (CPython issue 100061).
 _VALUE = r"([^\r]*+)\r\n"
 #: Others than these need a closer look.
 _ID = r"([ -~]*+)\r\n"
@@ -33,7 +34,7 @@ _ANY = r"[^\r]*+\r\n"
 #: A caller id, whose group takes no part where Asterisk does not know it.
 _KNOWN = rf"(?:{UNKNOWN}|([^\r]*+))\r\n"
 #: Lines before the channel: the event's name, its class, system name, time stamp.
-_BEFORE = rf"(?:(?!(?:Dest)?Channel: ){_ANY})*+"
+_BEFORE = rf"(?:(?!(?:Dest)?Channel: ){_ANY})*"
 
 
 def _channel_lines(prefix: str) -> str:
@@ -113,7 +114,7 @@ def _dial_end(text: str) -> DialEnd | None:
     return DialEnd(source, destination, STATUSES.get(status), forward)
 
 
-_READERS: dict[bytes, Callable[[str], AmiEvent | None]] = {
+READERS: dict[bytes, Callable[[str], AmiEvent | None]] = {
     b"Newchannel": _newchannel,
     b"Newstate": _newstate,
     b"Hangup": _hangup,
@@ -128,7 +129,7 @@ def read_message(message: AmiMessage) -> AmiEvent | None:
 
     Raises ValueError, naming the header, if an event that matters lacks what it is about.
     """
-    reader = _READERS.get(message.name)
+    reader = READERS.get(message.name)
     if reader is not None and b"\0" not in message.raw:
         try:
             record = reader(message.raw.decode() + "\r\n")
