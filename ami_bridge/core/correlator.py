@@ -17,8 +17,9 @@ from .ami_events import AmiEvent, ChannelState, DialStatus
 from .call_events import CallEvent
 from .channels import Channels
 from .course import Course
+from .dialled import dialled_number
 from .legs import Leg, LegState
-from .telling import Anomaly, Cause, CorrelatorSettings, Teller, dialled_number
+from .telling import Anomaly, Cause, CorrelatorSettings, Teller
 from .tracing import Presented
 
 __all__ = ["Anomaly", "Correlator", "CorrelatorSettings"]

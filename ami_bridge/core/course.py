@@ -8,9 +8,10 @@ changes, and `telling` is told of what a subscriber may have to hear.
 from typing import NamedTuple
 
 from .channels import Channel, Channels, Origination
+from .dialled import dialled_number, number_in, rung_by_queue
 from .extensions import PartyKind
 from .legs import LegState
-from .telling import Cause, Teller, dialled_number, number_in, rung_by_queue
+from .telling import Cause, Teller
 from .tracing import Presented, find_party, trace
 
 #: How long a Dial-Out waits for the Pickup that its channel's answer looks like, in seconds.

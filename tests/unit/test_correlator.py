@@ -18,8 +18,8 @@ from ami_bridge.core.ami_events import (
 from ami_bridge.core.call_events import CallStatus, EventType
 from ami_bridge.core.correlator import CorrelatorSettings
 from ami_bridge.core.course import PICKUP_PATIENCE
+from ami_bridge.core.dialled import number_in
 from ami_bridge.core.extensions import WhoIsWho, default_patterns
-from ami_bridge.core.telling import number_in
 from tests.unit.stage import Stage
 
 ANN, BEN, CAT = "PJSIP/0003*001-a", "PJSIP/0003*002-b", "PJSIP/0003*003-c"
