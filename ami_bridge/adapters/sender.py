@@ -23,13 +23,14 @@ from ami_bridge.core.breaker import WELL, BreakerState, Health
 from ami_bridge.core.deliveries import Delivery
 from ami_bridge.core.meters import Meter
 from ami_bridge.core.requests import without_query
-from ami_bridge.core.retry import Abandoned, Attempt, Delivered, RetryAt, Verdict, judge
+from ami_bridge.core.retry import Abandoned, Attempt, Delivered, Verdict, judge
 from ami_bridge.core.rules import Rule
 from ami_bridge.core.signing import NO_CREDENTIALS, Credentials
 from ami_bridge.settings import DeliverySettings
 
 from .attempts import attempt as attempted
 from .connecting import Connections
+from .delivery_log import tell
 from .store import Outcome, Store
 
 _log = logging.getLogger(__name__)
@@ -45,8 +46,6 @@ _LONGEST_GATHERING = 1.0
 _LONGEST_COUNT = 5.0
 #: Idle workers that are kept for the next deliveries.
 _SPARE_WORKERS = 32
-#: How loudly what came of a delivery is told.
-_LEVELS = {Delivered: logging.INFO, Abandoned: logging.WARNING, RetryAt: logging.DEBUG}
 
 
 class Sender:
@@ -302,7 +301,7 @@ class Sender:
             _less(self._settling, destination)
             if isinstance(outcome.verdict, Delivered):
                 self.delivered[destination] += 1
-            self._tell(outcome)
+            tell(outcome, self._clock())
         self._wake.set()
         while self._changed:
             await self._store.remember_health(*self._changed.popitem())
@@ -378,32 +377,6 @@ class Sender:
             if before.state(now, terms) is BreakerState.CLOSED:
                 _log.warning("destination keeps failing", extra=fields)
         self._changed[destination] = after
-
-    def _tell(self, outcome: Outcome) -> None:
-        """
-        Log what came of a delivery: one line when it is finished, none while it goes on.
-        """
-        delivery, attempt, verdict = outcome.delivery, outcome.attempt, outcome.verdict
-        if not _log.isEnabledFor(_LEVELS[type(verdict)]):
-            return
-        fields = {
-            "delivery": delivery.id,
-            "rule": delivery.rule_id,
-            "event": delivery.event.value,
-            "leg": delivery.leg,
-            "destination": delivery.destination,
-            "attempts": delivery.attempts,
-            "status": None if attempt is None else attempt.status,
-            "seconds": round(self._clock() - delivery.created, 3),
-        }
-        match verdict:
-            case Delivered():
-                _log.info("delivery done", extra=fields)
-            case Abandoned(reason):
-                _log.warning("delivery given up", extra=fields | {"reason": reason})
-            case RetryAt(when, reason):
-                later = {"retry_in": round(when - self._clock(), 3), "reason": reason}
-                _log.debug("delivery failed", extra=fields | later)
 
 
 def _less(counter: Counter[str], key: str) -> None:
