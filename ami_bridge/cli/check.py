@@ -10,7 +10,8 @@ import click
 from ami_bridge.adapters.ami_protocol import Batch
 from ami_bridge.adapters.ami_session import AmiSession
 from ami_bridge.config.report import describe
-from ami_bridge.core.ami_events import NAMES_THAT_MATTER, FullyBooted, Headers
+from ami_bridge.core.ami_events import NAMES_THAT_MATTER, FullyBooted
+from ami_bridge.core.ami_headers import Headers
 from ami_bridge.core.extensions import PartyKind, WhoIsWho
 from ami_bridge.errors import AmiActionRefused, AmiError
 from ami_bridge.logs import log_to

@@ -11,11 +11,10 @@ the immutable records that cost least.
 """
 
 import enum
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
-Headers = Mapping[str, str]
+from .ami_headers import UNKNOWN, Headers, Missing, is_id, known, needed, needed_id, number
 
 
 class ChannelState(enum.IntEnum):
@@ -214,19 +213,8 @@ AmiEvent = (
     | FullyBooted
 )
 
-#: How Asterisk writes a caller id that it does not know.
-UNKNOWN = "<unknown>"
 STATES = {str(state.value): state for state in ChannelState}
 STATUSES = {status.value: status for status in DialStatus}
-#: Asterisk's own ids are ``[systemname-]epoch.N``, the name in any letters; an Originate may give
-#: a channel any other (ChannelId), but none that a link garbled into odd characters.
-_ID = re.compile(r"[ -~]+|[^\x00-\x1f\x7f-\x9f]+-[0-9]+\.[0-9]+")
-
-
-class _Missing(Exception):  # noqa: N818 - an inner signal, not an error anybody sees
-    """
-    A header without which the event means nothing is not there.
-    """
 
 
 def read_ami_event(headers: Headers) -> AmiEvent | None:
@@ -240,7 +228,7 @@ def read_ami_event(headers: Headers) -> AmiEvent | None:
         return None
     try:
         return reader(headers)
-    except _Missing as missing:
+    except Missing as missing:
         name = headers["Event"]
         raise ValueError(f"event {name} without a header {missing.args[0]}") from None
 
@@ -253,32 +241,8 @@ def read_channel(headers: Headers) -> ChannelSnapshot:
     """
     try:
         return _channel(headers)
-    except _Missing as missing:
+    except Missing as missing:
         raise ValueError(f"channel row without a header {missing.args[0]}") from None
-
-
-def _text(headers: Headers, header: str) -> str:
-    value = headers.get(header, "")
-    return "" if value == UNKNOWN else value
-
-
-def _needed(headers: Headers, *spellings: str) -> str:
-    for spelling in spellings:
-        if value := headers.get(spelling):
-            return value
-    raise _Missing(spellings[0])
-
-
-def _needed_id(headers: Headers, *spellings: str) -> str:
-    value = _needed(headers, *spellings)
-    if not _ID.fullmatch(value):
-        raise _Missing(spellings[0])
-    return value
-
-
-def _number(headers: Headers, header: str) -> int | None:
-    value = headers.get(header, "")
-    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _channel(headers: Headers, prefix: str = "") -> ChannelSnapshot:
@@ -287,11 +251,11 @@ def _channel(headers: Headers, prefix: str = "") -> ChannelSnapshot:
         name = headers[prefix + "Channel"]
         uniqueid = headers[prefix + "Uniqueid"]
     except KeyError as error:
-        raise _Missing(error.args[0]) from None
-    if uniqueid and not _ID.fullmatch(uniqueid):
-        raise _Missing(prefix + "Uniqueid")
+        raise Missing(error.args[0]) from None
+    if uniqueid and not is_id(uniqueid):
+        raise Missing(prefix + "Uniqueid")
     linkedid = get(prefix + "Linkedid")
-    if linkedid and not _ID.fullmatch(linkedid):
+    if linkedid and not is_id(linkedid):
         # The channel is as good without: its later events tell it again.
         linkedid = ""
     num, called = get(prefix + "CallerIDNum", ""), get(prefix + "CallerIDName", "")
@@ -329,7 +293,7 @@ def _dial_begin(headers: Headers) -> DialBegin:
 def _dial_end(headers: Headers) -> DialEnd:
     return DialEnd(
         headers.get("Uniqueid", ""),
-        _needed(headers, "DestUniqueid"),
+        needed(headers, "DestUniqueid"),
         STATUSES.get(headers.get("DialStatus", "")),
         headers.get("Forward", ""),
     )
@@ -339,44 +303,44 @@ def _legacy_dial(headers: Headers) -> DialBegin | DialEnd:
     """
     Read Dial of Asterisk 1.8 to 11: its End names the source alone and comes after the talk.
     """
-    uniqueid = _needed_id(headers, "UniqueID", "SrcUniqueID", "Uniqueid")
+    uniqueid = needed_id(headers, "UniqueID", "SrcUniqueID", "Uniqueid")
     if headers.get("SubEvent", "Begin") == "End":
         return DialEnd(uniqueid, "", STATUSES.get(headers.get("DialStatus", "")))
     source = ChannelSnapshot(
-        name=_needed(headers, "Channel", "Source"),
+        name=needed(headers, "Channel", "Source"),
         uniqueid=uniqueid,
-        caller_id_num=_text(headers, "CallerIDNum"),
-        caller_id_name=_text(headers, "CallerIDName"),
+        caller_id_num=known(headers, "CallerIDNum"),
+        caller_id_name=known(headers, "CallerIDName"),
     )
     destination = ChannelSnapshot(
-        name=_needed(headers, "Destination"),
-        uniqueid=_needed_id(headers, "DestUniqueID", "DestUniqueid"),
+        name=needed(headers, "Destination"),
+        uniqueid=needed_id(headers, "DestUniqueID", "DestUniqueid"),
     )
     return DialBegin(source, destination)
 
 
 def _hangup(headers: Headers) -> Hangup:
-    return Hangup(_channel(headers), _number(headers, "Cause"), headers.get("Cause-txt", ""))
+    return Hangup(_channel(headers), number(headers, "Cause"), headers.get("Cause-txt", ""))
 
 
 def _local_bridge(headers: Headers) -> LocalBridge:
     return LocalBridge(
-        _needed(headers, "LocalOneUniqueid", "Uniqueid1"),
-        _needed(headers, "LocalTwoUniqueid", "Uniqueid2"),
+        needed(headers, "LocalOneUniqueid", "Uniqueid1"),
+        needed(headers, "LocalTwoUniqueid", "Uniqueid2"),
     )
 
 
 def _pickup(headers: Headers) -> Pickup:
     return Pickup(
-        _needed(headers, "Channel"),
+        needed(headers, "Channel"),
         headers.get("Uniqueid", ""),
-        _needed(headers, "TargetChannel"),
+        needed(headers, "TargetChannel"),
         headers.get("TargetUniqueid", ""),
     )
 
 
 def _blind_transfer(headers: Headers) -> BlindTransfer:
-    return BlindTransfer(headers.get("TransfereeUniqueid", ""), _needed(headers, "Extension"))
+    return BlindTransfer(headers.get("TransfereeUniqueid", ""), needed(headers, "Extension"))
 
 
 def _attended_transfer(headers: Headers) -> AttendedTransfer:
@@ -393,25 +357,25 @@ def _attended_transfer(headers: Headers) -> AttendedTransfer:
 
 def _originate_response(headers: Headers) -> OriginateResponse:
     return OriginateResponse(
-        _text(headers, "Uniqueid"),
+        known(headers, "Uniqueid"),
         headers.get("Response") == "Success",
         headers.get("Application", ""),
         headers.get("Exten", ""),
-        _text(headers, "CallerIDNum"),
-        _text(headers, "CallerIDName"),
+        known(headers, "CallerIDNum"),
+        known(headers, "CallerIDName"),
     )
 
 
 def _rename(headers: Headers) -> Rename:
-    return Rename(_needed_id(headers, "Uniqueid"), _needed(headers, "Newname"))
+    return Rename(needed_id(headers, "Uniqueid"), needed(headers, "Newname"))
 
 
 def _queue_caller_join(headers: Headers) -> QueueCallerJoin:
-    return QueueCallerJoin(_needed(headers, "Uniqueid"))
+    return QueueCallerJoin(needed(headers, "Uniqueid"))
 
 
 def _fully_booted(headers: Headers) -> FullyBooted:
-    return FullyBooted(_number(headers, "Uptime"))
+    return FullyBooted(number(headers, "Uptime"))
 
 
 _READERS: dict[str, Callable[[Headers], AmiEvent]] = {

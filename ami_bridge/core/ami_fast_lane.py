@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from .ami_events import (
     STATES,
     STATUSES,
-    UNKNOWN,
     AmiEvent,
     ChannelSnapshot,
     DialBegin,
@@ -23,6 +22,7 @@ from .ami_events import (
     Newstate,
     read_ami_event,
 )
+from .ami_headers import UNKNOWN
 from .ami_stream import AmiMessage
 
 # Possessive (`*+`): a value ends at its CR and nowhere else, so nothing is tried twice. No group

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .ami_events import (
-    UNKNOWN,
     AmiEvent,
     AttendedTransfer,
     BlindTransfer,
@@ -26,6 +25,7 @@ from .ami_events import (
     QueueCallerJoin,
     Rename,
 )
+from .ami_headers import UNKNOWN
 
 Lines = Iterable[tuple[str, str]]
 

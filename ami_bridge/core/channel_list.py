@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import attrs
 
-from .ami_events import AmiEvent, ChannelSnapshot, Headers, read_channel
+from .ami_events import AmiEvent, ChannelSnapshot, read_channel
+from .ami_headers import Headers
 from .ami_stream import AmiMessage
 
 _UNIQUEID = re.compile(r"([0-9]{1,12})\.([0-9]{1,12})")
