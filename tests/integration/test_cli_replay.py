@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +166,10 @@ def test_nothing_is_said_in_words(how: tuple[str, ...]) -> None:
     assert nobody.stderr.startswith("no call events; `ami-bridge check` says")
 
 
-@pytest.mark.parametrize("how", [(), ("--send",)])
-def test_a_signal_ends_the_waiting_for_a_pipe(how: tuple[str, ...]) -> None:
+@contextmanager
+def replaying_a_pipe(*how: str) -> Iterator[tuple[subprocess.Popen[bytes], bytes]]:
     """
-    Ctrl-C ends a replay that waits for more, also one that sends.
+    Replay what comes through a pipe that stays open; give the command and its first line.
     """
     with subprocess.Popen(
         [sys.executable, "-m", "ami_bridge", "replay", "-", "-o", "jsonl", *how],
@@ -178,10 +180,18 @@ def test_a_signal_ends_the_waiting_for_a_pipe(how: tuple[str, ...]) -> None:
     ) as command:
         assert command.stdin is not None
         assert command.stdout is not None
-        assert command.stderr is not None
         command.stdin.write(STORY.read_bytes())
         command.stdin.flush()
-        command.stdout.readline()
+        yield command, command.stdout.readline()
+
+
+@pytest.mark.parametrize("how", [(), ("--send",)])
+def test_a_signal_ends_the_waiting_for_a_pipe(how: tuple[str, ...]) -> None:
+    """
+    Ctrl-C ends a replay that waits for more, also one that sends.
+    """
+    with replaying_a_pipe(*how) as (command, _):
+        assert command.stderr is not None
         command.send_signal(signal.SIGINT)
 
         assert command.wait(10) == 130
@@ -203,18 +213,7 @@ def test_call_is_shown_while_a_pipe_stays_open() -> None:
     """
     Behind a pipe that goes on, what has happened is printed at once.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", "ami_bridge", "replay", "-", "-o", "jsonl"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=PROJECT,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(STORY.read_bytes())
-        process.stdin.flush()
-        line = process.stdout.readline()
-        process.stdin.close()
+    with replaying_a_pipe() as (_, line):
         assert events(line.decode()) == events(EXPECTED)[:1]
 
 
