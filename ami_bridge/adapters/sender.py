@@ -263,8 +263,8 @@ class Sender:
             self._settling[delivery.destination] += 1
             self._outcomes.append(outcome)
             self._judged.set()
+            # What waits for the outcome is woken when that is settled.
             if self._full:
-                # Else nothing waits for the slot, and what waits for the outcome waits on.
                 self._wake.set()
         self._workers -= 1
 
